@@ -383,6 +383,43 @@ def test_the_class_of_normal_images_may_begin_with_a_capital_letter(workspace):
     assert data_config("castings")["init_args"]["normal"] == ["Good"]
 
 
+@pytest.mark.parametrize("label", ["label", "verdict"])
+def test_a_table_of_paths_of_images_is_images(workspace, capsys, label):
+    folder = write_classes(workspace.parent / "castings", "a")
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.png"))
+    labels = ["bad" if i < 20 else "good" for i in range(len(names))]
+    index = folder / "castings.csv"
+    pd.DataFrame({"path": names, label: labels}).to_csv(index, index=False)
+    add("castings", index, label=None if label == "label" else label)
+    assert "as it names files elsewhere" in capsys.readouterr().out
+    raw = load("castings")
+    assert raw.x.shape == (150, 1, 8, 8)
+    np.testing.assert_array_equal(raw.anomaly, np.array(labels) == "bad")
+
+
+def test_damaged_images_are_skipped_if_that_is_asked_for(workspace, refusal):
+    folder = write_classes(workspace.parent / "castings", "good", "bad")
+    (folder / "good/2.png").write_bytes(b"not an image")
+    assert "2.png cannot be read" in refusal(add, "castings", folder)
+    add("castings", folder, skip_damaged=True)
+    assert data_config("castings")["init_args"]["skip_damaged"] is True
+    assert len(load("castings").x) == 149
+    header = (workspace / "configs/data/castings.yaml").read_text(encoding="utf-8").split("\n")[0]
+    assert header.endswith(" --skip-damaged`.")
+
+
+def test_rows_of_a_table_are_not_skipped_as_damaged(workspace, refusal):
+    table = write(workspace / "x.csv", numbers(60))
+    assert "x.csv is a table; omit it" in refusal(add, "x", table, skip_damaged=True)
+
+
+def test_a_table_with_a_column_of_documents_is_a_table(workspace):
+    frame = pd.DataFrame({"path": [f"{i}.txt" for i in range(150)], "a": RNG.normal(size=150)})
+    frame["b"] = RNG.normal(size=150)
+    add("documents", write(workspace / "documents.csv", frame))
+    assert data_config("documents")["class_path"].endswith(".Table")
+
+
 def test_classes_are_shown_if_none_is_known_to_be_normal(workspace, capsys):
     add("pets", write_classes(workspace.parent / "pets", "cats", "dogs"))
     assert "Classes are ['cats', 'dogs']; name the normal" in capsys.readouterr().out

@@ -41,6 +41,14 @@ def folder(tmp_path) -> Path:
     return tmp_path / "pictures"
 
 
+def test_masks_of_an_array_file_without_classes_decide_which_images_are_normal(npz):
+    mask = np.zeros(GREY.shape, bool)
+    mask[1, 2, 3] = True
+    raw = npz(x=GREY, mask=mask)
+    assert raw.label.tolist() == ["good", "defect", "good", "good"]
+    assert raw.anomaly.tolist() == [False, True, False, False]
+
+
 def load(path: Path, **settings):
     return Images(str(path), **settings).load(NOWHERE)
 

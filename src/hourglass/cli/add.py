@@ -14,13 +14,13 @@ import yaml
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from hourglass.cli.data_plan import DataPlan, plan_data_set
+from hourglass.cli.data_plan import IMAGES, DataPlan, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.roles import make_roles
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
-from hourglass.core.settings import params
+from hourglass.core.settings import model_config, params
 from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 from hourglass.data.readers.user_files import fixed_part
@@ -40,14 +40,18 @@ def add(
     id: str | None = None,
     drop: str | None = None,
     rows: bool = False,
+    skip_damaged: bool = False,
     replace: bool = False,
 ) -> None:
-    """Add your own table or images to the workspace; other data sets stay.
+    """Add your own table, images or vectors to the workspace; other data sets stay.
 
     Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
     to `data:` in params.yaml. The kinds of all columns are listed there as comments, to be changed.
     A file outside data/own is copied there, so that the pipeline notices when it changes; data of
     more than 4 GB are not copied.
+
+    Vectors, such as activations of a network, come in .safetensors, .npy, .npz or Parquet files;
+    see `hourglass activations`.
 
     A table whose column of times has regular steps is a time series: the rows are scored in windows
     of the rows around them.
@@ -55,9 +59,11 @@ def add(
     Args:
         name: the name of the data set
         path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
-            folder of images with one subfolder per class or without any, or an .npz file with an
-            array x and, for classes, an array y
-        label: the column of labels; without it, all rows count as normal
+            folder of images with one subfolder per class or without any, a table of paths of
+            images, an .npz file with an array x and, for classes, an array y, or a file, folder or
+            pattern of vectors
+        label: the column, or array beside the vectors, of labels; without it, all rows count as
+            normal
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
             normal or ok
@@ -70,6 +76,7 @@ def add(
         id: the column of row ids
         drop: columns to ignore, separated by commas
         rows: treat the rows of a time series as independent
+        skip_damaged: skip image files that cannot be read, and name them
         replace: replace the data set of this name
 
     Examples:
@@ -79,7 +86,7 @@ def add(
 
     """
     config = params()
-    roles = make_roles(label, normal, time, entity, intervals, id, drop, rows)
+    roles = make_roles(label, normal, time, entity, intervals, id, drop, rows, skip_damaged)
     settings = CONFIGS / "data" / f"{valid_name(name)}.yaml"
     _check_name(name, settings, path, replace)
     names = [name, *(other for other in config.data if other != name)]
@@ -87,7 +94,8 @@ def add(
     from hourglass.stages.baselines import feature_models
 
     features = bool(feature_models(config))
-    plan = plan_data_set(path, roles, _alphas(config.calibration), features)
+    scaling = "none" if _all_sparse(config.models) else "standard"
+    plan = plan_data_set(path, roles, _alphas(config.calibration), features, scaling)
     print_plan(name, plan)
     text = PARAMS.read_text(encoding="utf-8")
     if name not in config.data:
@@ -110,6 +118,11 @@ def add(
     tracked = _tracked_by_dvc(place)
     if tracked:
         print(f"to share the data: dvc add {shlex.quote(tracked)}    # then `dvc push`")
+
+
+def _all_sparse(models: Sequence[str]) -> bool:
+    """Return whether all variants are sparse autoencoders, which scale vectors themselves."""
+    return all(".sparse" in str(model_config(name).get("class_path")) for name in models)
 
 
 def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
@@ -145,16 +158,19 @@ def _tracked_by_dvc(place: str) -> str | None:
 def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
     """Yield the path of the data for the settings; copy them to data/own unless they are there.
 
-    If the block fails, the copy is removed. Data of more than MAX_COPIED_BYTES are not copied.
+    If the block fails, the copy is removed. Data of more than MAX_COPIED_BYTES are not copied, nor
+    tables of images, whose paths are relative to their folder.
     """
+    from hourglass.data.readers.image_index import is_index
+
     source, own = path.resolve(), OWN.resolve()
     if source.is_relative_to(own):
         yield (OWN / source.relative_to(own)).as_posix()
         return
-    if _bytes(source) > MAX_COPIED_BYTES:
-        print(
-            f"{path} is used where it is, as it is large; `hourglass prepare {name}` reads it again"
-        )
+    names_images = plan.class_path == IMAGES and is_index(source)
+    if names_images or _bytes(source) > MAX_COPIED_BYTES:
+        reason = "it names files elsewhere" if names_images else "it is large"
+        print(f"{path} is used where it is, as {reason}; `hourglass prepare {name}` reads it again")
         yield source.as_posix()
         return
     suffix = ".parquet" if plan.converted is not None else _suffix(source)
@@ -202,7 +218,12 @@ def _copy(source: Path, plan: DataPlan, target: Path) -> None:
 
 
 def _files(source: Path, plan: DataPlan) -> Sequence[Path]:
-    """Return the images or the tables of a folder, or the tables of a pattern."""
+    """Return the images, tables or vectors of a folder, or the tables or vectors of a pattern."""
+    if plan.is_vectors:
+        from hourglass.data.readers import vector_files
+
+        label = plan.init_args.get("label")  # perhaps a file in the same folder
+        return vector_files.find_files(str(source), [Path(label)] if label else [])
     from hourglass.data.readers.image_folders import list_images
     from hourglass.data.readers.table_paths import find_files
 

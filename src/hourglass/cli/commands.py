@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "restore": "cli.restore",
         "classify": "cli.classify",
         "label-errors": "cli.label_errors",
+        "activations": "cli.activations",
     },
     "compare experiments": {
         "repro": "cli.repro",
@@ -27,6 +28,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "init": "cli.init",
         "promote": "cli.promote",
         "export": "cli.export",
+        "import": "cli.import_",
         "drift": "cli.drift",
         "verify": "cli.verify",
         "record": "cli.record",

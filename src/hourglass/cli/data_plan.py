@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TABLE, SERIES = "hourglass.data.table.Table", "hourglass.data.series.Series"
 IMAGES = "hourglass.data.images.Images"
+ACTIVATIONS = "hourglass.data.activations.Activations"
 MIN_FEATURE_SIDE = 64  # pixels of the median image, for a feature autoencoder
 TRAIN_SHARE, TEST_SHARE = 0.5, 0.15  # the defaults of Fractions
 
@@ -59,24 +60,43 @@ class DataPlan:
         return self.class_path in (TABLE, SERIES)
 
     @property
+    def is_images(self) -> bool:
+        """Return whether the samples are images."""
+        return self.class_path == IMAGES
+
+    @property
+    def is_vectors(self) -> bool:
+        """Return whether the samples are vectors, such as activations."""
+        return self.class_path == ACTIVATIONS
+
+    @property
     def is_series(self) -> bool:
         """Return whether the rows are scored in windows."""
         return self.class_path == SERIES
 
 
 def plan_data_set(
-    file: Path, roles: Roles, alphas: Sequence[float], features: bool = False
+    file: Path,
+    roles: Roles,
+    alphas: Sequence[float],
+    features: bool = False,
+    vector_scaling: str = "standard",
 ) -> DataPlan:
-    """Inspect a table, an .npz file, or a folder of tables or images.
+    """Inspect a table of rows or of paths of images, a folder of them, an .npz file, or vectors.
 
     `alphas` are those of `split_fractions`. With `features`, images that suit a feature autoencoder
-    get a size for it. Raises a UserError if the file cannot be used.
+    get a size for it. `vector_scaling` is the scaling of vectors. Raises a UserError if the file
+    cannot be used.
     """
     from hourglass.cli.table_plan import plan_table
+    from hourglass.cli.vector_plan import holds_vectors, plan_vectors
     from hourglass.data.readers.image_arrays import read_npz_table
+    from hourglass.data.readers.image_index import names_images
     from hourglass.data.readers.table_paths import is_table
     from hourglass.data.readers.user_files import check_file_type, fixed_part
 
+    if holds_vectors(file):
+        return plan_vectors(file, roles, alphas, vector_scaling)
     if fixed_part(str(file)) != file:  # a pattern
         return plan_table(file, roles, alphas, None)
     if not file.exists():
@@ -87,9 +107,9 @@ def plan_data_set(
         if "y" in table and roles.label is None:
             roles = replace(roles, label="y")
         return replace(plan_table(file, roles, alphas, table), converted=table)
-    if file.suffix.lower() in (".npy", ".npz") or (
-        file.is_dir() and (not is_table(file) or _holds_mostly_images(file))
-    ):
+    is_array = file.suffix.lower() in (".npy", ".npz")
+    is_folder = file.is_dir() and (not is_table(file) or _holds_mostly_images(file))
+    if is_array or is_folder or names_images(file):
         return _plan_images(file, roles, alphas, features)
     return plan_table(file, roles, alphas, None)
 
@@ -106,13 +126,18 @@ def _holds_mostly_images(folder: Path) -> bool:
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float], features: bool) -> DataPlan:
     from hourglass.core.suggestions import quote
     from hourglass.data.readers.image_folders import NORMAL_CLASSES
+    from hourglass.data.readers.image_index import names_images
     from hourglass.data.readers.image_inspection import inspect_images
 
-    if roles.columns or roles.drop or roles.intervals or roles.rows:
-        raise UserError(f"{file} holds images, which have no columns; give no option but --normal.")
-    images = inspect_images(file)
+    is_index = names_images(file)
+    columns = {"label": roles.label} if is_index and roles.label else {}
+    if len(roles.columns) > len(columns) or roles.drop or roles.intervals or roles.rows:
+        options = "--label and --normal" if is_index else "--normal"
+        raise UserError(f"{file} holds images, which have no columns; give {options} only.")
+    images = inspect_images(file, columns, roles.skip_damaged)
     labels = images.labels
-    init_args: dict[str, Any] = {}
+    init_args: dict[str, Any] = {"columns": columns} if columns else {}
+    init_args |= {"skip_damaged": True} if roles.skip_damaged else {}
     classes = set(labels.tolist())
     usual = sorted(name for name in classes if name.lower() in NORMAL_CLASSES)
     by_layout = (images.normal,) if images.normal else tuple(usual)

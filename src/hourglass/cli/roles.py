@@ -1,4 +1,4 @@
-"""The roles that a user gives to the columns of a table, as options of `add` and `try`."""
+"""The options of `add` and `try`: the roles of columns, and the files to skip."""
 
 import shlex
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from hourglass.cli.name_lists import format_names, parse_names
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles that the user gives to columns, and the normal classes."""
+    """The roles that the user gives to columns, the normal classes, and two switches."""
 
     label: str | None = None
     normal: tuple[str, ...] = ()
@@ -19,6 +19,7 @@ class Roles:
     id: str | None = None
     drop: tuple[str, ...] = ()
     rows: bool = False  # whether the rows of a series count as independent
+    skip_damaged: bool = False  # whether to skip image files that cannot be read
 
     @property
     def columns(self) -> list[str]:
@@ -35,9 +36,12 @@ class Roles:
     def options(self) -> str:
         """Return the roles as options of the command line, each with a space in front."""
         lists = {"normal": format_names(self.normal), "drop": format_names(self.drop)}
-        values = {**vars(self), **lists, "rows": ""}
-        options = (f" --{key} {shlex.quote(value)}" for key, value in values.items() if value)
-        return "".join(options) + (" --rows" if self.rows else "")
+        options = ""
+        for key, value in (vars(self) | lists).items():
+            if value:
+                options += f" --{key.replace('_', '-')}"
+                options += "" if value is True else f" {shlex.quote(value)}"
+        return options
 
 
 def make_roles(
@@ -49,8 +53,9 @@ def make_roles(
     id: str | None = None,
     drop: str | None = None,
     rows: bool = False,
+    skip_damaged: bool = False,
 ) -> Roles:
     """Return the roles from the values of the options; lists are separated by commas."""
     file = None if intervals is None else str(intervals.expanduser().absolute())
     names = parse_names(normal or ""), parse_names(drop or "")
-    return Roles(label, names[0], time, entity, file, id, names[1], rows)
+    return Roles(label, names[0], time, entity, file, id, names[1], rows, skip_damaged)

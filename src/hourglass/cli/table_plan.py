@@ -57,6 +57,8 @@ def plan_table(
 
     if roles.normal and roles.label is None:
         raise UserError(f"normal is {','.join(roles.normal)!r}, but label names no column; add it.")
+    if roles.skip_damaged:
+        raise UserError(f"--skip-damaged skips image files, but {file} is a table; omit it.")
     read = ReadOptions(file_column=FILE if roles.entity == FILE else None)
     source = open_table(file, read) if frame is None else frame_table(frame, file)
     table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)

@@ -10,6 +10,7 @@ from hourglass.core.settings import params
 ROW_FILES = (
     *("mistakes.csv", "mistakes.png", "attribution.png", "reconstructions.png", "map.csv"),
     *("timeline.png", "timeline_worst.png", "codes.png", "timeline.json", "events.csv"),
+    "unit_samples.csv",
 )
 NEVER_UPLOADED = ("synthetic.csv",)  # synthetic rows may disclose real ones
 

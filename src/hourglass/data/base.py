@@ -17,7 +17,8 @@ from hourglass.data.tiling import Tiling
 class Raw:
     """All samples of a data set, before they are split and scaled."""
 
-    # (N, C, H, W) images of type IMAGE_TYPES, or (N, C) float64 codes of a table's cells.
+    # (N, C, H, W) images of type IMAGE_TYPES, (N, C) float64 codes of a table's cells, or (N, D)
+    # float16 or float32 vectors.
     x: np.ndarray
     label: np.ndarray  # (N,) str: the class by name, such as "7" or "fraud"
     anomaly: np.ndarray  # (N,) bool
@@ -30,6 +31,7 @@ class Raw:
     mask: np.ndarray | None = None  # (N, H, W) bool: defective pixels of images, if known
     tiling: Tiling | None = None  # of large images; if padded, `x` has a channel more
     time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
+    group: np.ndarray | None = None  # (N,) int below N; samples of a group stay in one split
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -39,18 +41,18 @@ class Raw:
     def __post_init__(self) -> None:
         """Check shapes, types and keys; the ValueErrors address authors of data sets, not users."""
         n = len(self.x)
-        for name in ("label", "anomaly", "id", "official_test", "time"):
+        for name in ("label", "anomaly", "id", "official_test", "time", "group"):
             values = getattr(self, name)
             if values is not None and values.shape != (n,):
                 raise ValueError(f"Raw.{name} has shape {values.shape} for {n} samples")
         if self.mask is not None and self.mask.shape != (n, *self.x.shape[2:]):
             raise ValueError(f"Raw.mask has shape {self.mask.shape} for x of {self.x.shape}")
         is_images = self.x.ndim == 4 and self.x.dtype in IMAGE_TYPES and self.full_scale is not None
-        is_table = self.x.ndim == 2 and self.x.dtype == np.float64 and self.full_scale is None
+        is_table = self.x.ndim == 2 and self.x.dtype.kind == "f" and self.full_scale is None
         if not (is_images or is_table):
             raise ValueError(
                 f"Raw.x is {self.x.dtype} with {self.x.ndim} axes and full scale "
-                f"{self.full_scale}: neither uint8, uint16 or float32 images nor a float64 table"
+                f"{self.full_scale}: neither uint8, uint16 or float32 images nor floats of a table"
             )
         for name, kind in (("label", "U"), ("id", "U"), ("anomaly", "b")):
             dtype = getattr(self, name).dtype

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hourglass.data.residency import Rows
 from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.shuffle_buffer import BufferedRows
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.data.tile_batches import TileBatches
 from hourglass.data.window_batches import WindowBatches
@@ -75,10 +76,14 @@ class Shares:
         size = min(self.batch_size, self.samples - start)
         return (positions.stop - positions.start) * self.world_size / size
 
+    def generator(self, seed: int) -> torch.Generator:
+        """Return the generator of this rank's order, which depends on seed and rank only."""
+        return torch.Generator().manual_seed(seed + self.rank * RANK_SEED_STRIDE)
+
     def order(self, seed: int) -> Tensor:
         """Return a permutation of this rank's rows that depends on seed and rank only."""
-        generator = torch.Generator().manual_seed(seed + self.rank * RANK_SEED_STRIDE)
-        return torch.randperm(self._count_before(self.samples), generator=generator)
+        count = self._count_before(self.samples)
+        return torch.randperm(count, generator=self.generator(seed))
 
     def _positions(self, batch: int) -> slice:
         start = batch * self.batch_size
@@ -119,5 +124,9 @@ class Batches:
         """Yield batches, (n, *S) float32."""
         # A generator computes the order at the first batch: when Lightning resumes a training, it
         # creates the iterator before it restores the epoch, on which the order depends.
+        if self.shuffle and isinstance(self.rows, BufferedRows):
+            generator = self.shares.generator(self.shuffle())
+            yield from self.rows.shuffled(generator, self.shares)
+            return
         order = self.shares.order(self.shuffle()) if self.shuffle else None
         yield from self.rows.batches(order, self.shares)

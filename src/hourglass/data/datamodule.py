@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,13 +15,21 @@ from hourglass.core.paths import prepared_folder
 from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Inputs, Scaled, Shares
 from hourglass.data.lazy_array import LazyArray
+from hourglass.data.lazy_vectors import LazyVectors
 from hourglass.data.prepared_data import Prepared, Split, input_count
 from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Encoding, Scaling, TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.data.shuffle_buffer import (
+    MAX_BYTES_IN_MEMORY,
+    BufferedOrder,
+    BufferedRows,
+    rank_rows,
+)
 from hourglass.data.table_encoding import LINEAR_LIMIT, TableEncoding
 from hourglass.data.tile_batches import TileBatches
 from hourglass.data.tiling import Tiles
+from hourglass.data.vector_encoding import VectorEncoding
 from hourglass.data.window_batches import WindowBatches
 
 CPU = torch.device("cpu")
@@ -104,6 +112,10 @@ class DataModule(pl.LightningDataModule):
         device, is_table = self._device(), isinstance(scaling, TableEncoding)
         # Inputs of a table are encoded once: they may be more than its columns.
         nbytes = len(x) * scaling.width * 4 if isinstance(scaling, TableEncoding) else x.nbytes
+        if isinstance(scaling, VectorEncoding):
+            stream = self.residency == "auto" and x.nbytes > MAX_BYTES_IN_MEMORY
+            residency = "stream" if stream else self._residency(name, x.nbytes)
+            return BufferedRows(x, residency, device, Scaled(scaling, device))
         residency = self._residency(name, nbytes)
         limit = LINEAR_LIMIT if name == "train" else None
         return Rows(x, residency, device, Scaled(scaling, device, limit), transform_once=is_table)
@@ -134,6 +146,12 @@ class DataModule(pl.LightningDataModule):
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)
         rank, world_size = self._rank()
+        if world_size == 1:
+            return x, scaling
+        if isinstance(x, LazyVectors):
+            block = BufferedOrder.of(x.nbytes // len(x)).block
+            samples: Any = x.subset(rank_rows(len(x), block, rank, world_size))
+            return samples, scaling
         part = slice(rank, None, world_size)
         return x.subset(part) if isinstance(x, LazyArray) else x[part], scaling
 

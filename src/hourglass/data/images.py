@@ -46,8 +46,8 @@ class Images(DataSet):
     names, or named in `columns` with the keys path, label, mask and split.
 
     An .npz file holds images as (N, H, W), (N, H, W, C) or (N, C, H, W) and, if known, classes as
-    (N,) or (N, 1), under any names; x_test and y_test are the official test part. An .npy file
-    holds images only.
+    (N,) or (N, 1), under any names; x_test and y_test are the official test part. Masks, (N, H, W),
+    decide which images are normal if there are no classes. An .npy file holds images only.
 
     Files may be PNG, JPEG, TIFF of one or several pages, BMP, WebP and others, with 1, 8 or 16 bits
     or floats. EXIF orientation is applied, and transparent pixels are composited on `background`.
@@ -198,9 +198,13 @@ class Images(DataSet):
         images = read_image_array(path)
         x, mask = fit_array(images.x, images.mask, geometry, self.grey, path)
         ids = np.array([f"{path.name}/{i}" for i in range(len(x))])
-        anomaly = self._anomaly(images.label, None, path)
+        label, default = images.label, None
+        if label is None and images.mask is not None:
+            is_defective = images.mask.any((1, 2))
+            label, default = np.where(is_defective, DEFECTIVE, FLAWLESS), FLAWLESS
+        anomaly = self._anomaly(label, default, path)
         form = ImageFormat(x.shape[1], x.dtype, geometry, self.grey)
-        raw = self._raw(path, x, images.label, anomaly, ids, {path.name: sha256(path)}, form)
+        raw = self._raw(path, x, label, anomaly, ids, {path.name: sha256(path)}, form)
         white = find_full_scale(x, self.full_scale, path)
         test, tiling = images.is_test, self._tiling(x, x.shape[1])
         return replace(raw, full_scale=white, official_test=test, mask=mask, tiling=tiling)

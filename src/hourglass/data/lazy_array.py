@@ -1,7 +1,9 @@
 """Arrays whose rows are computed when they are taken, in place of arrays that are stored."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +14,8 @@ class LazyArray(ABC):
     An integer, a slice, indices or a mask of rows gives a NumPy array, and `np.asarray` gives all
     rows. It stands where a mapped array is expected, so code that takes one declares np.ndarray.
     """
+
+    saved_as: ClassVar[str]  # the name of the file that `save` writes
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.shape = shape
@@ -24,6 +28,19 @@ class LazyArray(ABC):
     @abstractmethod
     def identity(self) -> bytes:
         """Return bytes that differ if any value differs."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the file `saved_as`, which tells the rows, to a folder of prepared data."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, card: Mapping[str, Any]) -> "LazyArray":
+        """Return the array that `save` wrote, with its data card."""
+
+    @abstractmethod
+    def storage(self) -> dict[str, Any]:
+        """Return what the data card holds of the files of the values, as JSON values."""
 
     @abstractmethod
     def _compute(self, rows: np.ndarray) -> np.ndarray:
@@ -58,12 +75,23 @@ class LazyArray(ABC):
         if first is None or first is Ellipsis:
             selected: np.ndarray = np.asarray(self)[key]
             return selected
-        rows = np.arange(len(self))[first]
+        rows = self.row_numbers(first)
         values = self._compute(np.atleast_1d(rows))
         if rows.ndim == 0:
             values = values[0]
             return values[tuple(rest)] if rest else values
         return values[(slice(None), *rest)] if rest else values
+
+    def row_numbers(self, key: Any) -> np.ndarray:
+        """Return the rows, counted from 0, that an integer, a slice, indices or a mask select."""
+        if isinstance(key, slice):
+            return np.arange(*key.indices(len(self)))
+        rows = np.asarray(key)
+        if rows.dtype == bool:
+            return np.flatnonzero(rows)
+        if rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"row {key} is out of bounds of {len(self)} rows")
+        return np.where(rows < 0, rows + len(self), rows) if (rows < 0).any() else rows
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = self._compute(np.arange(len(self)))

@@ -23,7 +23,6 @@ from hourglass.data.large_arrays import parts, take_rows
 from hourglass.data.lazy_array import LazyArray
 from hourglass.data.near_copies import NearCopies, near_copies_note
 from hourglass.data.prepared_data import Samples, Split, write_prepared
-from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.scaling import Encoding, Scaling, TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import release_pages
@@ -97,8 +96,10 @@ def _fit_encoding(dataset: DataSet, raw: Raw, train: np.ndarray) -> TableEncodin
     """Fit the encoding to the train rows; of a huge table to a sample, but count missing cells."""
     size = MAX_FITTED_BYTES // max(1, raw.x.itemsize * raw.x.shape[1])
     if len(train) <= size:
-        return dataset.fit_encoding(raw, take_rows(raw.x, train))
+        return dataset.fit_encoding(raw, np.asarray(take_rows(raw.x, train)))
     sample = train[np.arange(size) * len(train) // size]
+    if raw.x.dtype != np.float64:  # vectors, without missing cells
+        return dataset.fit_encoding(raw, np.asarray(take_rows(raw.x, sample)))
     missing = np.zeros(len(raw.columns), np.int64)
     for part in parts(raw.x[: len(train)]):
         missing += np.isnan(raw.x[train[part]]).sum(0)
@@ -127,7 +128,8 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "read": raw.source.get("read", {}),
         **({"images": raw.source["images"]} if "images" in raw.source else {}),
         **({} if raw.mask is None else {"masks": True}),
-        **({"storage": raw.x.storage()} if isinstance(raw.x, LazyImages) else {}),
+        **({"vectors": raw.source["vectors"]} if "vectors" in raw.source else {}),
+        **({"storage": raw.x.storage()} if isinstance(raw.x, LazyArray) else {}),
         "splits": {
             name: {
                 "normal": len(part.x) - int(np.count_nonzero(part.anomaly)),

@@ -1,14 +1,13 @@
 """Prepared data: the arrays and the data card that `prepare` writes and later stages read."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from hourglass.core.atomic import write_json
 from hourglass.core.checksums import (
     CorruptFileError,
     file_checksums,
@@ -20,6 +19,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, require_known
 from hourglass.data.columns.column import Column
 from hourglass.data.large_arrays import save_array
+from hourglass.data.lazy_array import LazyArray
 from hourglass.data.scaling import Encoding, TiledScaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
@@ -28,7 +28,6 @@ Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD = "card.json"  # the data card: source, shapes, scaling, counts and checksums
 FIELDS = ("x", "label", "anomaly", "id")  # fields of Samples, one .npy file each
-IMAGE_FILES = "x.json"  # instead of x.npy, the names of images that stay in their files
 IMAGE_TYPES = (np.uint8, np.uint16, np.float32)  # of images
 MASK = "mask"  # another one, of images with masks of their defects
 # Only `hourglass verify` checks larger arrays, because hashing a gigabyte takes about a second.
@@ -116,7 +115,7 @@ class Prepared:
 
         Raises a UserError if an array of up to MAX_VERIFIED_BYTES differs from its checksum.
         """
-        return self._images(name) if self.card.get("storage") else self._array(name, "x")
+        return self._lazy(name) if self.card.get("storage") else self._array(name, "x")
 
     def split(self, name: Split) -> Samples:
         """Return one split with `x` memory-mapped; raise a UserError if an array is damaged."""
@@ -129,17 +128,17 @@ class Prepared:
         """Return whether the defective pixels of the images are known."""
         return bool(self.card.get("masks"))
 
-    def _images(self, split: Split) -> np.ndarray:
-        """Return the images of a split, which are decoded from their files on access."""
-        from hourglass.data.readers.lazy_images import LazyImages
-
-        file = f"{split}/{IMAGE_FILES}"
+    def _lazy(self, split: Split) -> np.ndarray:
+        """Return the samples of a split that stay in their files and are read on access."""
+        kind = _lazy_kind(self.card)
+        file = f"{split}/{kind.saved_as}"
         try:
             verify_checksums(self.folder, {file: self.card["files"][file]})
-            names = json.loads((self.folder / file).read_text(encoding="utf-8"))
-        except (ValueError, KeyError, OSError) as error:
+            lazy: Any = kind.load(self.folder / split, self.card)
+        except (ValueError, KeyError, OSError, EOFError) as error:
             raise _damaged(self.folder, error) from None
-        return cast(np.ndarray, LazyImages.of_names(names, self.card))
+        samples: np.ndarray = lazy
+        return samples
 
     def _array(self, split: Split, field: str) -> np.ndarray:
         file = f"{split}/{field}.npy"
@@ -160,7 +159,7 @@ class PreparedInMemory(Prepared):
 
     samples: dict[Split, Samples]
 
-    def _images(self, split: Split) -> np.ndarray:
+    def _lazy(self, split: Split) -> np.ndarray:
         return self.samples[split].x
 
     def _array(self, split: Split, field: str) -> np.ndarray:
@@ -184,13 +183,11 @@ def input_shape(scaling: Encoding, sample_shape: tuple[int, ...]) -> tuple[int, 
 
 def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
     """Write the splits and the data card into an empty folder."""
-    from hourglass.data.readers.lazy_images import LazyImages
-
     for name in SPLITS:
         (folder / name).mkdir()
         for field, array in samples[name].arrays().items():
-            if isinstance(array, LazyImages):
-                write_json(folder / name / IMAGE_FILES, array.names())
+            if isinstance(array, LazyArray):
+                array.save(folder / name)
             else:
                 save_array(folder / name / f"{field}.npy", array)
     write_data_card(folder, card)
@@ -201,9 +198,20 @@ def write_data_card(folder: Path, card: dict[str, Any]) -> None:
     fields = (*FIELDS, MASK) if card.get("masks") else FIELDS
     files = [f"{field}.npy" for field in fields]
     if card.get("storage"):
-        files[0] = IMAGE_FILES
+        files[0] = _lazy_kind(card).saved_as
     names = [f"{split}/{file}" for split in SPLITS for file in files]
     write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
+
+
+def _lazy_kind(card: Mapping[str, Any]) -> type[LazyArray]:
+    """Return the class of samples that stay in their files: vectors in shards, or images."""
+    if card["storage"]["kind"] == "shards":
+        from hourglass.data.lazy_vectors import LazyVectors
+
+        return LazyVectors
+    from hourglass.data.readers.lazy_images import LazyImages
+
+    return LazyImages
 
 
 def _damaged(folder: Path, error: Exception) -> UserError:

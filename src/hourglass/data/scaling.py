@@ -1,13 +1,16 @@
 """Scaling of images, and of codes; for tables, see `data.table_encoding`."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from hourglass.core.errors import UserError
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.data.tiling import Tiles, Tiling
+from hourglass.data.vector_encoding import VectorEncoding
 
 Array = TypeVar("Array", bound=Any)
 
@@ -114,5 +117,31 @@ def encoding_from_dict(values: dict[str, Any]) -> Encoding:
         "table": TableEncoding,
         "series": SeriesEncoding,
         "tiled": TiledScaling,
+        "vectors": VectorEncoding,
     }
     return kinds.get(values["kind"], Scaling).from_dict(values)
+
+
+def affine_constants(
+    scaling: Encoding, input_shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return offset and scale of each element of a flat input, (D,) float64.
+
+    Raises a UserError if inputs are not (x - offset) / scale of the elements of a sample: for
+    series, and for tables with other columns than plain numbers. Numbers more than 20 scales from
+    the offset are inputs on a logarithmic scale, which is ignored.
+    """
+    if isinstance(scaling, SeriesEncoding) or (
+        isinstance(scaling, TableEncoding) and not scaling.is_linear
+    ):
+        raise UserError(
+            "the inputs of the network are not the scaled elements of a sample; only images, "
+            "vectors, and tables of numbers without missing cells, whose scaling is neither log "
+            "nor quantile, have such inputs."
+        )
+    elements = math.prod(input_shape)
+    offset, scale = (
+        np.broadcast_to(np.asarray(constant, np.float64), elements).copy()
+        for constant in (scaling.offset, scaling.scale)
+    )
+    return offset, scale

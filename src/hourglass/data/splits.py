@@ -27,13 +27,16 @@ def split(
     to `tuning`, later ones to `test`; `fractions.tuning_anomalies` is ignored. Otherwise `tuning`
     takes at most as many anomalies as normal samples, and surplus anomalies are in no split.
 
-    Without times, copies of a sample stay in one split; `copies` is the result of `find_copies` if
-    it is known. Copies in an official test part and samples with times stay where they belong.
+    Without times, copies of a sample stay in one split, or if the samples have groups, those of a
+    group; `copies` is the result of `find_copies` if it is known. Copies in an official test part
+    and samples with times stay where they belong.
 
     Raises a UserError if the fractions do not sum to 1, or if a split would hold no normal sample.
     """
     shares = _shares(fractions, with_test=raw.official_test is None)
     rng = np.random.default_rng(seed)
+    if raw.group is not None:
+        copies = raw.group
     copies = find_copies(raw.x) if copies is None else copies
     parts = _split_normal(raw, shares, rng, copies)
     tuning, test = _split_anomalies(raw, fractions.tuning_anomalies, parts, rng, copies)

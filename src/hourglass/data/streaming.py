@@ -14,8 +14,8 @@ COPY_BLOCK_BYTES = 2**22
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items, none of them None; a thread computes up to PREFETCHED_ITEMS ahead.
+def prefetch(items: Iterable[Item], ahead: int = PREFETCHED_ITEMS) -> Iterator[Item]:
+    """Yield items, none of them None; a thread computes up to `ahead` of them in advance.
 
     Errors in the thread are raised here. The thread ends after the last item, after an error, or if
     the iterator is closed.
@@ -23,7 +23,7 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     iterator = iter(items)
     thread = ThreadPoolExecutor(1, "prefetch")
     try:
-        futures = deque(thread.submit(next, iterator, None) for _ in range(PREFETCHED_ITEMS))
+        futures = deque(thread.submit(next, iterator, None) for _ in range(ahead))
         while (item := futures.popleft().result()) is not None:
             futures.append(thread.submit(next, iterator, None))
             yield item

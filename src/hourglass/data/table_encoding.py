@@ -103,8 +103,11 @@ class TableEncoding:
         return x
 
     @property
-    def heads(self) -> list[dict[str, Any]]:
-        """Return the kind, width, indicator and share of missing cells of each column."""
+    def heads(self) -> list[dict[str, Any]] | None:
+        """Return the kind, width, indicator and share of missing cells of each column.
+
+        None stands for a network without heads.
+        """
         return [column.head for column in self.columns]
 
     def __call__(self, x: Array) -> Array:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hourglass.models.ensemble import Ensemble
     from hourglass.models.feature import Feature
     from hourglass.models.linear import Linear
+    from hourglass.models.masked import Masked
     from hourglass.models.overcomplete import Overcomplete
     from hourglass.models.quantised import Quantised
     from hourglass.models.recurrent import Recurrent
@@ -46,6 +47,7 @@ _MODULES = {
     "Feature": "feature",
     "Linear": "linear",
     "LitAutoencoder": "base",
+    "Masked": "masked",
     "Overcomplete": "overcomplete",
     "Quantised": "quantised",
     "Recurrent": "recurrent",
@@ -72,6 +74,7 @@ __all__ = [
     "Feature",
     "Linear",
     "LitAutoencoder",
+    "Masked",
     "Overcomplete",
     "Quantised",
     "Recurrent",

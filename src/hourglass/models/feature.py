@@ -104,6 +104,10 @@ class Feature(LitAutoencoder):
         """Return the samples of the variant from a batch of images or of features."""
         return self.network.inner_samples(samples_of(batch).to(self.device))
 
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch of the variant."""
+        self.variant.on_train_epoch_start()
+
     def on_train_epoch_end(self) -> None:
         """End the epoch of the variant, which may end the training."""
         self.variant.on_train_epoch_end()

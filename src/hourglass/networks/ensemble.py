@@ -1,22 +1,31 @@
-"""Several dense networks of the same size, as one network."""
+"""Several dense networks of the same size, computed in one batched pass."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import Activation, Network, constructor_arguments
-from hourglass.networks.dense import Dense
+from hourglass.networks.base import ACTIVATIONS, Activation, constructor_arguments
 from hourglass.networks.heads import FillMissing, TableHeads
+from hourglass.networks.members import Members
 
 
-class Ensemble(Network):
+class Ensemble(Members):
     """A number of dense networks, each with one hidden layer as wide as its code.
 
     The code joins those of all `members`, so a member has latent_dim / members units. The
-    reconstruction is the mean of theirs. Raises a UserError if the members do not divide the code.
+    reconstruction is the mean of theirs. The weights of all members are one tensor per layer, so
+    that a layer is one batched product.
+
+    `connectivity` is the share of the connections between layers that exist. Each member lacks
+    others, drawn at random, for good (Chen et al. 2017, RandNet, section 3.1).
+    Raises a UserError if the members do not divide the code, or for a share outside (0, 1].
     """
+
+    encoder: "Encoders"
+    decoder: "Decoders"
 
     def __init__(
         self,
@@ -25,45 +34,91 @@ class Ensemble(Network):
         members: int = 4,
         activation: Activation = "relu",
         bounded: bool = False,
+        connectivity: float = 1.0,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
         if members < 1 or latent_dim % members:
             raise UserError(f"members is {members}, but must divide latent_dim, {latent_dim}.")
-        width = latent_dim // members
-        networks = [Dense(sample_shape, width, [width], activation) for _ in range(members)]
-        self.encoder = Encoders(network.encoder for network in networks)
-        self.decoder = Decoders(network.decoder for network in networks)
+        if not 0 < connectivity <= 1:
+            raise UserError(f"connectivity is {connectivity}, but must be above 0 and at most 1.")
+        size, width = math.prod(sample_shape), latent_dim // members
+        # Drawn member by member, so that a member starts as a dense network with the same seed.
+        sizes = [(size, width), (width, width), (width, width), (width, size)]
+        drawn = [[nn.Linear(*pair) for pair in sizes] for _ in range(members)]
+        layers = [BatchedLinear(layer, connectivity) for layer in zip(*drawn, strict=True)]
+        function = ACTIVATIONS[activation]
+        self.encoder = Encoders(sample_shape, layers[:2], function())
+        self.decoder = Decoders(sample_shape, layers[2:], function())
 
     def use_heads(self, heads: TableHeads) -> None:
-        """Let every member fill missing cells."""
+        """Set the heads, and let the encoder fill missing cells."""
         self.heads = heads
-        for member in self.encoder.children():
-            assert isinstance(member, nn.Sequential)
-            member[0] = FillMissing(heads, member[0])
+        self.encoder.inputs = FillMissing(heads, self.encoder.inputs)
+
+    def member_logits(self, z: Tensor) -> Tensor:
+        """Return the outputs of every member before the activation: (N, L) -> (N, members, *S)."""
+        codes = z.unflatten(1, (self.init_args["members"], -1)).transpose(0, 1)
+        return self.decoder(codes).transpose(0, 1)
 
 
-class Encoders(nn.ModuleList):
-    """The encoders of all members: their codes are joined."""
+class BatchedLinear(nn.Module):
+    """A dense layer of every member, computed as one batched product.
 
-    def __init__(self, encoders: Iterable[nn.Module]) -> None:
-        super().__init__(encoders)
+    `layers` has the initial weights of each member. With `connectivity` below 1, connections are
+    left out at random: their weights are 0 and have no gradient.
+    """
+
+    connected: Tensor | None  # (members, in, out) bool
+
+    def __init__(self, layers: Sequence[nn.Linear], connectivity: float = 1.0) -> None:
+        super().__init__()
+        weight = torch.stack([layer.weight.detach().T for layer in layers])
+        connected = torch.rand_like(weight) < connectivity if connectivity < 1 else None
+        self.register_buffer("connected", connected)
+        weight = weight if connected is None else weight * connected
+        self.weight = nn.Parameter(weight.contiguous())  # (members, in, out)
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers])[:, None])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the codes: (N, *S) -> (N, members * width)."""
-        return torch.cat([encoder(x) for encoder in self], 1)
+        """Return x W + b of every member: (members, N, in), or (N, in) -> (members, N, out)."""
+        weight: Tensor = self.weight
+        if self.connected is not None and torch.is_grad_enabled():
+            weight = weight * self.connected  # without an effect but on the gradient
+        return torch.baddbmm(self.bias, x.expand(weight.shape[0], *x.shape[-2:]), weight)
 
 
-class Decoders(nn.ModuleList):
-    """The decoders of all members: their outputs are averaged."""
+class Encoders(nn.Module):
+    """The encoders of all members, each of a hidden layer and a code."""
 
-    def __init__(self, decoders: Iterable[nn.Module]) -> None:
-        super().__init__(decoders)
+    def __init__(
+        self, sample_shape: Sequence[int], layers: Sequence[BatchedLinear], function: nn.Module
+    ) -> None:
+        super().__init__()
+        self.inputs: nn.Module = nn.Flatten(-len(sample_shape))
+        self.layers = nn.Sequential(layers[0], function, layers[1])
 
-    def members(self, z: Tensor) -> Tensor:
-        """Return the output of every member: (N, members * width) -> (members, N, *S)."""
-        codes = z.chunk(len(self), 1)
-        return torch.stack([decoder(code) for decoder, code in zip(self, codes, strict=True)])
+    def members(self, x: Tensor) -> Tensor:
+        """Return the codes of every member: (N, *S), or (members, N, *S) -> (members, N, width)."""
+        codes: Tensor = self.layers(self.inputs(x))
+        return codes
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the mean output: (N, members * width) -> (N, *S)."""
-        return self.members(z).mean(0)
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the joined codes: (N, *S) -> (N, members * width)."""
+        return self.members(x).transpose(0, 1).flatten(1)
+
+
+class Decoders(nn.Module):
+    """The decoders of all members, each of a hidden layer and an output."""
+
+    def __init__(
+        self, sample_shape: Sequence[int], layers: Sequence[BatchedLinear], function: nn.Module
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            layers[0], function, layers[1], nn.Unflatten(-1, tuple(sample_shape))
+        )
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return the outputs of every member: (members, N, width) -> (members, N, *S)."""
+        outputs: Tensor = self.layers(codes)
+        return outputs

@@ -10,6 +10,7 @@ from hourglass.core.settings import params
 from hourglass.core.yaml_config import check_keys
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import TiledScaling
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.stages.output import stage_folder
 
 MIN_SAMPLES = 4  # per split; t-SNE, mixtures and the Frechet distance need them
@@ -21,6 +22,7 @@ def references(data: str) -> Path:
     The methods are the input and PCA as features, JPEG and PCA as codecs, classical filters for
     image restoration, and a classifier trained on real images. Writes runs/<data>/references/. If
     the data set is not studied (`study` in params.yaml), the folder contains only the reason.
+    Sparse codes are studied on any images, tables and vectors.
 
     Examples:
         hourglass references digits
@@ -29,10 +31,12 @@ def references(data: str) -> Path:
     prepared, config = Prepared.open(prepared_folder(data)), params()
     names = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
     check_keys(config.study, names, "params.yaml, study")
-    reason = skip_reason(prepared, config.study.get(data))
+    setting = config.study.get(data)
+    reason, of_sparse = skip_reason(prepared, setting), sparse_skip_reason(prepared, setting)
     with stage_folder("references", references_folder(data), valid_name(data)) as folder:
         if reason:
-            write_json(folder / "references.json", {"reason": reason})
+            content = {"reason": reason, "reason_sparse": of_sparse}
+            write_json(folder / "references.json", content)
         else:
             from hourglass.studies.reference_results import measure_references
 
@@ -45,18 +49,10 @@ def skip_reason(prepared: Prepared, setting: bool | None) -> str:
 
     `setting` is the value of `study` in params.yaml, or None if the data set is not listed there.
     """
-    if setting is False:
-        return "`study` in params.yaml is false for this data set."
-    train, test = prepared.split("train"), prepared.split("test")
+    if reason := _general_skip_reason(prepared, setting):
+        return reason
+    train = prepared.split("train")
     is_table = bool(prepared.card["feature_names"])
-    testable = np.isin(test.label[~test.anomaly], train.label)
-    if min(len(train.label), testable.sum()) < MIN_SAMPLES:
-        return (
-            f"A study needs {MIN_SAMPLES} training samples and {MIN_SAMPLES} normal test samples "
-            "of the same classes."
-        )
-    if isinstance(prepared.scaling, TiledScaling):
-        return "A study needs whole images, but those of this data set are scored in tiles."
     if not is_table:
         from hourglass.studies.restoration.tasks import MIN_SIDE_PIXELS
 
@@ -68,4 +64,30 @@ def skip_reason(prepared: Prepared, setting: bool | None) -> str:
         return "It is a table; `study` in params.yaml can ask for it."
     if len(np.unique(train.label)) < 2:
         return "Its normal images are of one class; `study` in params.yaml can ask for it."
+    return ""
+
+
+def sparse_skip_reason(prepared: Prepared, setting: bool | None) -> str:
+    """Return the reason to skip the study of sparse codes as a sentence, or "" to run it.
+
+    It needs no labels and no setting.
+    """
+    if isinstance(prepared.scaling, SeriesEncoding):
+        return "Sparse codes of windows of a time series are not studied."
+    return _general_skip_reason(prepared, setting)
+
+
+def _general_skip_reason(prepared: Prepared, setting: bool | None) -> str:
+    """Return the reason to skip every study of a data set, or ""."""
+    if setting is False:
+        return "`study` in params.yaml is false for this data set."
+    train, test = prepared.split("train"), prepared.split("test")
+    testable = np.isin(test.label[~test.anomaly], train.label)
+    if min(len(train.label), testable.sum()) < MIN_SAMPLES:
+        return (
+            f"A study needs {MIN_SAMPLES} training samples and {MIN_SAMPLES} normal test samples "
+            "of the same classes."
+        )
+    if isinstance(prepared.scaling, TiledScaling):
+        return "A study needs whole images, but those of this data set are scored in tiles."
     return ""

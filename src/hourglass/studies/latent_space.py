@@ -3,7 +3,7 @@
 Codes that are feature maps, (N, C, H, W), are vectors here: see `Network.encode_flat`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,9 @@ def evenly_spaced(count: int, limit: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int))
 
 
+MAX_CODE_ELEMENTS = 2**26  # of the codes of training samples, 256 MiB
+
+
 @dataclass(frozen=True)
 class LatentSpace:
     """The input of every analysis: a network, a data set, and the latent codes of its samples."""
@@ -59,9 +62,11 @@ class LatentSpace:
 
     @classmethod
     def build(cls, prepared: Prepared, network: Network, seed: int) -> "LatentSpace":
-        """Encode a data set with a network."""
+        """Encode a data set with a network; of wide codes, a part of the training samples."""
         scaling, classes = prepared.scaling, class_names(prepared)
         samples, test = labelled_splits(prepared, classes, seed), prepared.split("test")
+        limit = MAX_CODE_ELEMENTS // network.latent_dim
+        samples = replace(samples, train=samples.train.first(limit))
         codes = encode_splits(samples, network, scaling)
         anomaly_codes = codes.test.x[:0]
         if test.anomaly.any():

@@ -253,7 +253,7 @@ def named_errors(picture: Picture) -> Iterator[None]:
             f"{picture} has more than {MAX_PIXELS:,} pixels; resize it first."
         ) from None
     except Exception as error:
-        remedy = "replace or remove it, or skip such files with skip_damaged"
+        remedy = "replace or remove it, or skip such files: --skip-damaged, `skip_damaged: true`"
         if picture.content is not None:
             remedy = "send a file of a usual format"
         # An error about content has its address in memory.

@@ -8,6 +8,7 @@ from typing import Any
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.image_files import pictures_in
+from hourglass.data.readers.image_folders import SUFFIXES as IMAGE_SUFFIXES
 from hourglass.data.readers.image_folders import TEST_PARTS, ImageList, repeated
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -24,6 +25,19 @@ NAMES = {
 def is_index(path: Path) -> bool:
     """Return whether a path is a table, by its suffix."""
     return path.suffix.lower() in SUFFIXES
+
+
+def names_images(path: Path) -> bool:
+    """Return whether a file is a table with a usual column of paths, all of them of images."""
+    if not path.is_file() or not is_index(path):
+        return False
+    try:
+        frame = _read(path)
+        names = frame[_find_columns([*frame.columns], {}, path)["path"]]
+    except UserError:  # an ordinary table
+        return False
+    suffixes = {Path(name).suffix.lower() for name in names}
+    return len(names) > 0 and suffixes <= IMAGE_SUFFIXES
 
 
 def read_index(path: Path, columns: Mapping[str, str] | None = None) -> ImageList:

@@ -94,14 +94,14 @@ def read_pictures(
     damaged file unless `skip_damaged` is set.
     """
     given, notes = geometry, list[str]()
-    first = next(filter(None, map(_layout_reader(skip_damaged), pictures)), None)
+    first = next(filter(None, map(layout_reader(skip_damaged), pictures)), None)
     if first is None:
-        raise _all_damaged(pictures)
+        raise all_damaged(pictures)
     try:  # most folders hold images of one layout, whose files are then opened once
         image_format = _common_format([first], geometry, grey, background)
         decoded = _decode_all(pictures, image_format, first, skip_damaged, storage)
     except _OtherLayoutError:
-        layouts = [*filter(None, in_threads(_layout_reader(skip_damaged), pictures))]
+        layouts = [*filter(None, in_threads(layout_reader(skip_damaged), pictures))]
         first = layouts[0]
         padded = geometry.fit == "tile" and len({layout[:2] for layout in layouts}) > 1
         if padded:
@@ -117,7 +117,7 @@ def read_pictures(
         notes.append(_damaged_note(pictures, damaged))
     kept = np.flatnonzero(~damaged)
     if not len(kept):  # their headers are intact
-        raise _all_damaged(pictures)
+        raise all_damaged(pictures)
     if len(kept) < len(pictures):
         x = None if x is None else take_rows(x, kept)
         sizes, is_byte, ranges = sizes[kept], is_byte[kept], ranges[kept]
@@ -211,8 +211,8 @@ def _is_packed(storage: Storage, shape: tuple[int, ...], dtype: np.dtype) -> boo
     return math.prod(shape) * dtype.itemsize <= MAX_DISK_SHARE * free
 
 
-def _layout_reader(skip_damaged: bool) -> Callable[[Picture], Layout | None]:
-    """Return a function that reads a layout; None for a damaged file, if they are skipped."""
+def layout_reader(skip_damaged: bool) -> Callable[[Picture], Layout | None]:
+    """Return a function that reads a layout; None of a damaged file, if they are skipped."""
 
     def read(picture: Picture) -> Layout | None:
         try:
@@ -234,7 +234,8 @@ def _common_format(
     return ImageFormat(channels, dtype, geometry, grey, background)
 
 
-def _all_damaged(pictures: Sequence[Picture]) -> UserError:
+def all_damaged(pictures: Sequence[Picture]) -> UserError:
+    """Return the error of a data set without an intact image."""
     return UserError(f"{pictures[0]} and all other images are damaged; replace them.")
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from hourglass.core.atomic import write_json
 from hourglass.core.checksums import CorruptFileError, verify_checksums
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.lazy_array import LazyArray
@@ -29,6 +30,8 @@ class LazyImages(LazyArray):
 
     Indexing raises a UserError, which names the file, if one is missing, damaged or changed.
     """
+
+    saved_as: ClassVar[str] = "x.json"
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class LazyImages(LazyArray):
 
     def subset(self, rows: slice | np.ndarray) -> "LazyImages":
         """Return selected images without decoding them."""
-        pictures = [self.pictures[row] for row in np.arange(len(self))[rows].tolist()]
+        pictures = [self.pictures[row] for row in self.row_numbers(rows).tolist()]
         size = self.shape[2], self.shape[3]
         return LazyImages(self.root, pictures, self.files, self.format, size, self.full_scale)
 
@@ -59,9 +62,10 @@ class LazyImages(LazyArray):
         pages = [(self._digest(picture), picture.page) for picture in self.pictures]
         return json.dumps([settings, pages]).encode()
 
-    def names(self) -> list[list[Any]]:
-        """Return the name below `root` and the page of each image, for `of_names`."""
-        return [[self._name(picture), picture.page] for picture in self.pictures]
+    def save(self, folder: Path) -> None:
+        """Write the name below `root` and the page of each image to a folder, for `load`."""
+        names = [[self._name(picture), picture.page] for picture in self.pictures]
+        write_json(folder / self.saved_as, names)
 
     def storage(self) -> dict[str, Any]:
         """Return what the data card holds of images in files, as JSON values."""
@@ -73,8 +77,9 @@ class LazyImages(LazyArray):
         }
 
     @classmethod
-    def of_names(cls, names: Sequence[Sequence[Any]], card: Mapping[str, Any]) -> "LazyImages":
-        """Return the images of the result of `names`, from the data card."""
+    def load(cls, folder: Path, card: Mapping[str, Any]) -> "LazyImages":
+        """Return the images that `save` wrote; raises a ValueError if the file is damaged."""
+        names = json.loads((folder / cls.saved_as).read_text(encoding="utf-8"))
         storage = card["storage"]
         root = resolve_path(storage["root"])
         pictures = [Picture(root / name, page) for name, page in names]

@@ -3,6 +3,7 @@
 from hourglass.detection.scorers.anomaly_map import AnomalyMap
 from hourglass.detection.scorers.base import Scorer, State
 from hourglass.detection.scorers.combined import Combined
+from hourglass.detection.scorers.ensemble_score import EnsembleScore
 from hourglass.detection.scorers.latent import Mahalanobis, Neighbors
 from hourglass.detection.scorers.masked_reconstruction import MaskedReconstruction
 from hourglass.detection.scorers.rapp import RaPP
@@ -12,6 +13,7 @@ from hourglass.detection.scorers.relative_error import RelativeError
 __all__ = [
     "AnomalyMap",
     "Combined",
+    "EnsembleScore",
     "Mahalanobis",
     "MaskedReconstruction",
     "ModelScore",

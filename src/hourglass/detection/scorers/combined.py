@@ -103,10 +103,14 @@ def _combine(scores: list[Array], state: dict[str, Array]) -> Array:
     """Return the softplus of the mean standardised log-score from the scores of all parts."""
     xp: Any = torch if isinstance(scores[0], Tensor) else np
     logs = xp.log(xp.stack(scores, 1).clip(min=0) + state["floor"])
-    mean = ((logs - state["mean"]) / state["sd"]).mean(1)
-    if isinstance(mean, Tensor):  # in ONNX, logaddexp overflows, and Softplus is float32 only
-        return mean.clip(min=0) + (1 + (-mean.abs()).exp()).log()
-    return np.logaddexp(0, mean)
+    return softplus(((logs - state["mean"]) / state["sd"]).mean(1))
+
+
+def softplus(values: Array) -> Array:
+    """Return log(1 + exp(values)), which is positive and preserves the order."""
+    if isinstance(values, Tensor):  # in ONNX, logaddexp overflows, and Softplus is float32 only
+        return values.clip(min=0) + (1 + (-values.abs()).exp()).log()
+    return np.logaddexp(0, values)
 
 
 def _part_state(state: dict[str, Array], i: int) -> dict[str, Array]:

@@ -1,22 +1,22 @@
 """One cell's section of the HTML page, read from the files of its stages."""
 
-import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hourglass.core.csv_formulas import unescaped
 from hourglass.core.paths import Cell
 from hourglass.evaluation.metrics import alarm_kind
 from hourglass.evaluation.metrics.auroc_interval import too_few_samples
 from hourglass.evaluation.report.curves import Chart, cell_charts
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
 from hourglass.evaluation.report.provenance import Origin
+from hourglass.evaluation.report.tables import read_csv
 from hourglass.evaluation.report.timeline import TimelinePlot, read_timeline
+from hourglass.evaluation.report.units import read_units
 
 SHOWN_MISTAKES = 15  # per kind; mistakes.csv has more
 
@@ -39,6 +39,7 @@ class CellSection:
     charts: list[Chart]
     pictures: dict[str, Picture]  # by file name
     study: list[Picture]
+    units: Rows = field(default_factory=list)  # of sparse codes of tables and vectors
     timeline: TimelinePlot | None = None  # of a series
     is_series: bool = False
     rows_are_private: bool = False  # if True, no single samples are shown
@@ -81,7 +82,10 @@ class CellSection:
 
     def without_rows(self) -> "CellSection":
         """Return the section without single samples."""
-        return replace(self, mistakes={}, pictures={}, timeline=None, rows_are_private=True)
+        units = [{**row, "samples": ""} for row in self.units]
+        return replace(
+            self, mistakes={}, pictures={}, timeline=None, units=units, rows_are_private=True
+        )
 
 
 def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> CellSection:
@@ -95,7 +99,7 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
     columns = ["split", "anomaly", "score", "alarm"]
     scores = pd.read_parquet(folder / "scores.parquet", columns=columns)
     test = scores[scores["split"] == "test"]
-    table, timeline = _read_csv(folder / "mistakes.csv"), read_timeline(cell)
+    table, timeline = read_csv(folder / "mistakes.csv"), read_timeline(cell)
     anomaly = test.anomaly.to_numpy()
     wrong = {
         alarm_kind(anomaly): int((test.alarm & ~anomaly).sum()),
@@ -112,7 +116,7 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
         metrics=metrics,
         origin=Origin.of(cell, timing),
         thresholds=_thresholds(folder / "thresholds.csv"),
-        classes=_read_csv(folder / "by_class.csv"),
+        classes=read_csv(folder / "by_class.csv"),
         mistakes=mistakes,
         scores=test.score.to_numpy(),
         anomaly=anomaly,
@@ -120,6 +124,7 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
         charts=cell_charts(cell, test, row["threshold"], metrics, _unit(timeline is not None)),
         pictures=evaluation_pictures(cell, metrics, mistakes),
         study=study_pictures(cell),
+        units=read_units(cell),
         timeline=timeline,
         is_series=timeline is not None,
     )
@@ -129,18 +134,9 @@ def _unit(is_series: bool) -> str:
     return "rows" if is_series else "samples"
 
 
-def _read_csv(path: Path) -> Rows:
-    """Return the rows of a CSV file as text, as labels such as 007 or None must not be parsed."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {key: unescaped(value or "") for key, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
 def _thresholds(path: Path) -> Rows:
     """Return the deployed threshold, and those of the calibrators that give another one."""
-    deployed, *others = [_format_settings(row) for row in _read_csv(path)]
+    deployed, *others = [_format_settings(row) for row in read_csv(path)]
 
     def identity(row: dict[str, str]) -> list[str | None]:
         return [row.get(key) for key in ("method", "settings", "threshold")]

@@ -9,6 +9,7 @@ BEFORE_TUNING = "before tuning"  # column `settings` of a tuned cell's results b
 MISSING = "\N{EN DASH}"  # text of a missing value
 
 INTERVALS = ("AUROC", "average_precision", "FPR_at_95_recall")  # metrics shown with an interval
+PROBES = {1: "1 unit", 2: "2 units", 5: "5 units"}  # of sparse probing
 # Titles that are more than the name of the metric with spaces for underscores.
 TITLES = {
     "FPR_at_95_recall": "FPR at 95 % recall",
@@ -37,6 +38,9 @@ TITLES = {
     "PSNR_noise_0.5": "PSNR at noise factor 0.5",
     "AUROC_of_boosting_trained_on_synthetic_rows": "AUROC, trained on synthetic rows",
     "AUROC_of_boosting_trained_on_real_rows": "AUROC, trained on real rows",
+    "FVU_mean_of_samples": "FVU, mean of samples",
+    **{f"sparse_probing_accuracy_{k}": f"accuracy of {units}" for k, units in PROBES.items()},
+    **{f"sparse_probing_F1_{k}": f"F1 of {units}" for k, units in PROBES.items()},
 }
 MEANINGS = {
     "AUROC": "The probability that an anomaly scores higher than a normal sample. Chance is 0.5, "
@@ -125,6 +129,33 @@ MEANINGS = {
     "the same test samples (DeLong's test, 5 % level).",
     "copied_rows": "The number of synthetic rows that equal a training row of the generator. Zero "
     "is best.",
+}
+MEANINGS |= {
+    "L0": "The mean number of units of a sparse code that differ from 0.",
+    "FVU": "The fraction of variance unexplained: the squared reconstruction error, summed over "
+    "test samples, divided by their squared distance from the mean, summed as well. Lower is "
+    "better; compare at equal L0.",
+    "FVU_mean_of_samples": "The other definition of FVU: the mean over samples of the ratio of the "
+    "two. Samples near the mean weigh most.",
+    "cosine_similarity": "The mean cosine of the angle between a test sample and its "
+    "reconstruction.",
+    "dead_units": "The share of units that are active on no test sample.",
+    "dense_units": "The share of units that are active on more than 10 % of the test samples.",
+    **{
+        f"sparse_probing_accuracy_{k}": "The balanced accuracy of logistic regression that tells a "
+        f"class from the others by {units} of the code, those with the largest difference of "
+        "means; averaged over classes. Chance is 0.5."
+        for k, units in PROBES.items()
+    },
+    **{
+        f"sparse_probing_F1_{k}": f"The F1 of the same classifiers with {units}, as if half of the "
+        "samples were of the class."
+        for k, units in PROBES.items()
+    },
+    "absorption_fraction": "The part of a class's direction in the input that other units write "
+    "instead of the units that usually represent the class, averaged over samples and classes.",
+    "full_absorption": "The fraction of samples of a class on which all units that usually "
+    "represent it are inactive and one other unit writes its direction.",
 }
 FORMATS = {
     "share": ".4f",  # a fraction or an area

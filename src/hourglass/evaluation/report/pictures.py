@@ -135,6 +135,18 @@ def study_pictures(cell: Cell) -> list[Picture]:
             "Curves of PSNR and SSIM over the noise factor."
             + sentence("PSNR_noise_0.5", " At noise factor 0.5 the network reaches {} dB."),
         ),
+        "firing_frequencies": (
+            "How often the units of the sparse code are active on test samples",
+            "A histogram of the units over the share of samples on which they are active, on a "
+            "logarithmic axis."
+            + sentence("dead_units", " A fraction of {} is never active.")
+            + sentence("dense_units", " A fraction of {} is active on more than 10 %."),
+        ),
+        "units": (
+            "Units from the most to the least frequently active one: their decoder weights, and "
+            "the test samples that activate them most",
+            "A row of images per unit, with labels and activations.",
+        ),
         "rates": (
             "Reconstruction error over bytes per sample",
             "Curves of the latent code and of PCA, and of JPEG for images.",

@@ -1,10 +1,13 @@
 """Tables of the page: rows, and the columns that have a value."""
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
+from hourglass.core.csv_formulas import unescaped
 from hourglass.evaluation.report.glossary import metric_title
 
 Row: TypeAlias = dict[str, Any]
@@ -57,6 +60,23 @@ STUDY_COLUMNS = (
     Column("copied_rows", "whole", "ascending"),
     LATENT_DIM,
 )
+SPARSE_COLUMNS = (
+    Column("L0", "score", "ascending"),
+    Column("FVU", first="ascending"),
+    Column("FVU_mean_of_samples", first="ascending"),
+    Column("cosine_similarity"),
+    Column("dead_units", first="ascending"),
+    Column("dense_units", first="ascending"),
+    Column("sparse_probing_accuracy_1"),
+    Column("sparse_probing_accuracy_2"),
+    Column("sparse_probing_accuracy_5"),
+    Column("sparse_probing_F1_1"),
+    Column("sparse_probing_F1_2"),
+    Column("sparse_probing_F1_5"),
+    Column("absorption_fraction", first="ascending"),
+    Column("full_absorption", first="ascending"),
+    LATENT_DIM,
+)
 
 
 @dataclass(frozen=True)
@@ -76,3 +96,12 @@ class Table:
         ]
         with_values = {key for row in rows for key, value in row.items() if value is not None}
         return cls(rows, [column for column in columns if column.key in with_values])
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as text, as labels such as 007 or None must not be parsed."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {key: unescaped(value or "") for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]

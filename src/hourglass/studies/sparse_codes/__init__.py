@@ -1,0 +1,1 @@
+"""Sparse codes: metrics of their units, probing, feature absorption, and samples per unit."""
