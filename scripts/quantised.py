@@ -33,8 +33,7 @@ from hourglass.stages.train import train
 from hourglass.studies.compression.codecs import encode_image, jpeg_scan_bytes
 
 DATA = "mnist"
-# Bits per image -> units, levels per unit, epochs and the other settings of the network. Beyond 200
-# bits convolutions reconstruct better than dense layers.
+# Bits per image -> units, levels per unit, epochs and the other settings of the network.
 DENSE = {"hidden": [512, 256]}
 NETWORKS: dict[int, tuple[int, int, int, dict[str, Any]]] = {
     64: (21, 8, 20, DENSE),
@@ -141,6 +140,7 @@ def _page(
 
 Made by `python scripts/quantised.py`: MNIST, `quantised` on {train_images:,} images, seed 0. Dense
 networks have the hidden layers {DENSE["hidden"]}, convolutional ones the default channels.
+The architecture at 256 bits was chosen on these images: a dense network of 255 bits was above PCA.
 Errors are mean squared errors of pixels in [0, 1] of the 10,000 official test images. Weights,
 principal directions and quantisation tables are not counted, as they are the same for all images.
 
