@@ -11,7 +11,7 @@ from hourglass.core.yaml_edit import edited_yaml
 HEADER = "A sparse dictionary that was trained elsewhere; training does not change it."
 
 
-def import_(folder: Path, name: str) -> Path:
+def import_(dictionary: Path, name: str) -> Path:
     """Add a sparse dictionary that SAELens or `hourglass export --sae` wrote as a variant.
 
     Checks the files, and writes configs/model/<name>.yaml, which names them. The variant then
@@ -19,7 +19,7 @@ def import_(folder: Path, name: str) -> Path:
     dictionary has inputs; its cells are calibrated, evaluated and studied as all others.
 
     Args:
-        folder: a folder with cfg.json and sae_weights.safetensors
+        dictionary: a folder with cfg.json and sae_weights.safetensors
         name: the name of the new variant
 
     Examples:
@@ -31,8 +31,8 @@ def import_(folder: Path, name: str) -> Path:
         raise UserError(f"{path.as_posix()} exists; give the dictionary another name.")
     from hourglass.networks.sae_files import WEIGHTS, read_dictionary
 
-    network = read_dictionary(folder)
-    weights = (folder / WEIGHTS).absolute()
+    network = read_dictionary(dictionary)
+    weights = (dictionary / WEIGHTS).absolute()
     inside = weights.is_relative_to(root().absolute())
     place = Path(os.path.relpath(weights)).as_posix() if inside else weights.as_posix()
 
