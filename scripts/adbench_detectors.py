@@ -40,6 +40,7 @@ def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
     divided = divide_samples(train, {}, shares, seed)
     fitted = divided["train"], divided["validation"]
     scores, network = [], scoring.network
+    assert network.heads
     count, weights = network.init_args["members"], network.state_dict()
     for i in range(count):
         member = Ensemble(network.sample_shape, network.code_shape[0] // count, members=1)
