@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from hourglass.cli.export import export
 from hourglass.cli.import_ import import_
+from hourglass.cli.parser import CommandParser
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.table_encoding import LINEAR_LIMIT
@@ -42,7 +43,7 @@ def workspace(tmp_path_factory) -> Path:
     with working_in(folder, FakeRecorder()):
         prepare(DATA)
         write_foreign(Path("foreign"), Prepared.open(Path("data/prepared") / DATA).sample_shape[0])
-        import_(Path("foreign"), MODEL)
+        import_(**CommandParser("import", import_).parse(["foreign", MODEL]))
         train(DATA, MODEL)
         references(DATA)
     return folder

@@ -18,7 +18,7 @@ from hourglass.data.lazy_array import LazyArray
 from hourglass.data.lazy_vectors import LazyVectors
 from hourglass.data.prepared_data import Prepared, Split, input_count
 from hourglass.data.residency import Rows, batch_device, choose_residency
-from hourglass.data.scaling import Encoding, Scaling, TiledScaling
+from hourglass.data.scaling import Encoding, Scaling, TiledScaling, affine_constants
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.shuffle_buffer import (
     MAX_BYTES_IN_MEMORY,
@@ -84,6 +84,10 @@ class DataModule(pl.LightningDataModule):
     def sample_shape(self) -> tuple[int, ...]:
         """Return the shape of a network input: that of an image or tile, (F,) or (F, window)."""
         return self.prepared.input_shape
+
+    def affine_constants(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return offset and scale of each element of a network input, see `affine_constants`."""
+        return affine_constants(self.samples("train")[1], self.sample_shape)
 
     def train_dataloader(self) -> Batches:
         """Return shuffled batches of the train split; seed and epoch decide the order."""

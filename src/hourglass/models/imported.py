@@ -7,8 +7,6 @@ from typing import Any
 import torch
 
 from hourglass.core.errors import UserError
-from hourglass.data.datamodule import DataModule
-from hourglass.data.scaling import affine_constants
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks.sae_files import WEIGHTS, read_dictionary, scaled_weights, set_weights
 from hourglass.networks.sparse import SparseDictionary
@@ -40,10 +38,8 @@ class Imported(LitAutoencoder):
 
     def setup(self, stage: str) -> None:
         """Set the weights, with the scaling of the data set folded into them."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, DataModule)
         assert isinstance(self.network, SparseDictionary)
-        constants = affine_constants(data.samples("train")[1], self.network.sample_shape)
+        constants = self.trainer.datamodule.affine_constants()  # type: ignore[attr-defined]
         set_weights(self.network, scaled_weights(self.dictionary[0], *constants))
 
     def configure_optimizers(self) -> Any:
