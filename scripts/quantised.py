@@ -106,17 +106,17 @@ def _page(
     training: str,
 ) -> str:
     rows = []
-    for row in networks.itertuples():
-        fits = jpeg[jpeg["scan"] <= row.budget]
+    for row in networks.to_dict("records"):
+        fits = jpeg[jpeg["scan"] <= row["budget"]]
         rows.append(
             {
-                "bits": row.budget,
-                "`quantised`, bits": row.bits,
-                "`quantised`": row.error,
-                "PCA": fixed[int(row.budget)],
+                "bits": row["budget"],
+                "`quantised`, bits": row["bits"],
+                "`quantised`": row["error"],
+                "PCA": fixed[row["budget"]],
                 "JPEG, scan": fits.error.min(),
-                "`quantised`, bits by the prior": row.by_prior,
-                "PCA, entropy-coded to these bits": _at(coded, row.by_prior),
+                "`quantised`, bits by the prior": row["by_prior"],
+                "PCA, entropy-coded to these bits": _at(coded, row["by_prior"]),
             }
         )
     table = (

@@ -60,13 +60,20 @@ def test_the_estimate_of_q_is_unbiased():
     assert np.mean(estimates) == pytest.approx(densities[0].mean(), rel=1e-9)
 
 
-def test_a_weight_of_one_is_the_elbo(build):
+def test_the_loss_is_the_elbo_and_the_weighted_total_correlation(build):
     settings = {"latent_dim": 3, "hidden": [8], "schedule": "constant"}
-    module = build("beta_tc", SHAPE, beta=1.0, **settings)
-    torch.manual_seed(0)
-    variational = Variational(SHAPE, **settings)
-    variational.load_state_dict(module.state_dict())
-    x = Images().x.repeat(200, 1, 1, 1)
+    variational, x = Variational(SHAPE, **settings), Images().x
+    losses = []
+    for beta in (1.0, 1001.0):
+        module = build("beta_tc", SHAPE, beta=beta, **settings)
+        module.load_state_dict(variational.state_dict())
+        torch.manual_seed(1)
+        losses.append(module.training_loss(x).item())
     torch.manual_seed(1)
-    losses = [each.training_loss(x[:1000]).item() for each in (module, variational)]
-    assert losses[0] == pytest.approx(losses[1], rel=0.01)  # the sampled and the exact KL
+    assert losses[0] == pytest.approx(variational.training_loss(x).item(), rel=1e-5)
+    mean, log_var = variational.network.posterior(x)
+    torch.manual_seed(1)
+    z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+    _, correlation, _ = kl_terms(z, mean, log_var, 0)
+    expected = 1000 * correlation.mean().item() / x[0].numel()
+    assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-3)

@@ -34,7 +34,11 @@ NOT_VARIANTS = {
     "__init__",
     "base",
     "corruption",
+    "dictionary_optimizer",
+    "dictionary_statistics",
+    "dictionary_training",
     "epoch_means",
+    "imported",  # names files in the YAML that `hourglass import` writes
     "losses",
     "penalties",
     "schedules",

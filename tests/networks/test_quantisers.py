@@ -1,8 +1,12 @@
 """Quantisers and the moving averages of codebooks against NumPy."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import distributed
+from torch.multiprocessing import spawn
 
 from hourglass.networks.quantisers import (
     CodebookAverages,
@@ -95,6 +99,39 @@ def test_one_code_is_normalised_by_running_statistics_in_training(unit):
     torch.testing.assert_close(single, norm.eval()(z[:1]))
     expected = (z[0, unit] - z[:, unit].mean()) / z[:, unit].std()
     torch.testing.assert_close(single[0, unit], expected, rtol=1e-3, atol=1e-3)
+
+
+def update_share(rank: int, folder: Path) -> None:
+    """Update codebooks with every second code in one of two processes; save the state."""
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    torch.manual_seed(rank)  # the draws of restarts differ
+    quantiser, averages, norm, z = torch.load(folder / "start.pt", weights_only=False)
+    for batch in z:
+        averages.update(quantiser, batch[rank::2])
+        norm(batch[rank::2])
+    state = [quantiser.codebooks, averages.counts, averages.sums, norm.running_mean]
+    torch.save(state, folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_dead_vector", [False, True])
+def test_two_processes_hold_the_codebooks_of_one_that_sees_all_codes(tmp_path, has_dead_vector):
+    quantiser, z = VectorQuantiser(4, 3, 2), [codes(60, 4) for _ in range(5)]
+    if has_dead_vector:
+        quantiser.codebooks[0, 0] = 1e6
+    averages, norm = CodebookAverages(quantiser, 0.5), CodeNorm(4)
+    torch.save((quantiser, averages, norm, z), tmp_path / "start.pt")
+    spawn(update_share, (tmp_path,), nprocs=2)
+    states = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for first, second in zip(*states, strict=True):
+        assert torch.equal(first, second)
+    if not has_dead_vector:  # whose restart is drawn from another set of codes
+        for batch in z:
+            averages.update(quantiser, batch)
+        torch.testing.assert_close(states[0][0], quantiser.codebooks)
 
 
 def test_code_size_must_divide_the_code(refusal):

@@ -16,9 +16,9 @@ def dictionary_optimizer(
 ) -> Adam:
     """Return Adam for the parameters of a module, which keeps the rows of W_dec at norm 1.
 
-    Its second group has the parameters in the unit of samples, see `adapt_to_scale`. Before a step,
-    the part of the gradient along a row is removed, so that Adam's moments hold only changes of
-    direction (Bricken et al. 2023, appendix "Advice for training").
+    Its second group has the parameters in the unit of samples, see `adapt_to_scale`. The part
+    of the gradient along a row is removed, so that Adam's moments hold only changes of direction
+    (Bricken et al. 2023, appendix "Advice for training").
     """
     scaled = [network.b_enc, network.b_dec]
     if isinstance(network.threshold, torch.nn.Parameter):
@@ -27,25 +27,24 @@ def dictionary_optimizer(
     groups = [{"params": others}, {"params": scaled}]
     optimizer = Adam(groups, learning_rate, weight_decay=weight_decay, fused=True)
 
-    def project(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if (gradient := network.W_dec.grad) is not None:
-            remove_parallel_part(gradient, network.W_dec)
-
     def normalise(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         with torch.no_grad():
             network.W_dec.div_(network.W_dec.norm(dim=1, keepdim=True))
             if network.sparsity == "jumprelu":
                 network.threshold.clamp_(min=0)
 
-    optimizer.register_step_pre_hook(project)
+    # A hook of the optimizer would run before the gradient is computed in Lightning's loop, where
+    # the step computes it.
+    network.W_dec.register_hook(lambda gradient: tangential(gradient, network.W_dec))
     optimizer.register_step_post_hook(normalise)
     return optimizer
 
 
 @torch.no_grad()
-def remove_parallel_part(gradient: Tensor, directions: Tensor) -> None:
-    """Project the gradient of unit vectors onto their tangent spaces, in place: (n, D) each."""
-    gradient -= (gradient * directions).sum(1, keepdim=True) * directions
+def tangential(gradient: Tensor, directions: Tensor) -> Tensor:
+    """Return gradients of unit vectors without the part along the vectors, (n, D) each."""
+    along = (gradient * directions).sum(1, keepdim=True)
+    return torch.addcmul(gradient, along, directions, value=-1)
 
 
 def adapt_to_scale(optimizer: Optimizer, schedulers: list[Any], variance: float, size: int) -> None:

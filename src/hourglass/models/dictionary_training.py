@@ -16,11 +16,14 @@ from hourglass.networks.sparse_codes import TrainingCodes, training_codes
 
 LogitsLoss = Callable[[Tensor, Tensor], Tensor]  # of samples and logits, (N, *S) each
 PENALISED = ("l1", "jumprelu", "gated")  # sparsities with a penalty, whose weight rises at first
-AUXILIARY_WEIGHT = 1 / 32  # Gao et al. 2024, appendix A.2
-DEAD_AFTER = 10_000  # samples without activation, or those of an epoch if they are fewer
+# Gao et al. 2024 take 1 / 32 for an error that is divided by its variance. The weight decides how
+# fast dead units return, and reaches no others.
+AUXILIARY_WEIGHT = 1.0
+# A unit is dead after this many times the mean interval between its activations, latent_dim / k
+# samples, or after an epoch if that has fewer.
+DEAD_INTERVALS = 20
 THRESHOLD_RATE = 0.02  # of the running mean over steps
 BANDWIDTH = 0.05  # of the straight-through estimates, in standard deviations of an element
-FIRST_THRESHOLD = 0.1  # of "jumprelu", in the same unit
 PREFIXES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # shares of the units, nested in "matryoshka"
 ERROR_BATCH = 1024  # samples
 RESAMPLED_SCALE = 0.2  # of a resampled unit's encoder, relative to the mean norm of the others
@@ -46,12 +49,10 @@ class DictionaryTraining(nn.Module):
         # A tuple, so that torch does not register its parameters a second time.
         self._network = (network,)
         self.weight = weight
-        self.dead_after, self.warmup_steps = DEAD_AFTER, 1
+        self.dead_after, self.warmup_steps = DEAD_INTERVALS * network.latent_dim / network.k, 1
         self.register_buffer("variance", torch.ones(()))  # mean squared deviation of an element
         self.register_buffer("steps", torch.zeros(()))
         self.register_buffer("idle", torch.zeros(network.latent_dim))
-        if network.sparsity == "jumprelu":
-            nn.init.constant_(network.threshold, FIRST_THRESHOLD)
         if network.sparsity == "gated":
             self.log_gate_scale = nn.Parameter(torch.zeros(network.latent_dim))
 
@@ -140,8 +141,9 @@ class DictionaryTraining(nn.Module):
     ) -> Tensor:
         """Return the loss of reconstructing the error by dead units, AuxK (Gao et al. 2024, A.2).
 
-        The D / 2 largest pre-activations of dead units are decoded. The error is detached. At most
-        D dead units take part, those that have been idle for longest, so the cost is bounded.
+        The `k` largest pre-activations of dead units are decoded; the paper takes D / 2 of them,
+        which revives fewer units of small dictionaries. The error is detached. At most D dead units
+        take part, those that have been idle for longest, so the cost is bounded.
         """
         if self.idle.device.type == "cpu" and self.idle.numpy().max() < self.dead_after:
             return logits.new_zeros(())  # on a GPU, the value is not waited for
@@ -149,7 +151,7 @@ class DictionaryTraining(nn.Module):
         dead = idle >= self.dead_after
         weight, bias = self.network.W_enc.T[units], self.network.b_enc[units]
         pre = torch.where(dead, codes.centred.detach() @ weight.T + bias, 0.0).relu()
-        values, chosen = pre.topk(max(1, len(units) // 2), dim=1, sorted=False)
+        values, chosen = pre.topk(min(self.network.k, len(units)), dim=1, sorted=False)
         z = torch.zeros_like(pre).scatter(1, chosen, values)
         error = self.network.decoder[1](z @ self.network.W_dec[units])
         return AUXILIARY_WEIGHT * dead.any() * logits_loss(x, logits + error)
@@ -177,11 +179,16 @@ class DictionaryTraining(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Set the scale of flat samples, (N, D), and b_dec to their geometric median."""
+        """Set the scale of flat samples, (N, D), and b_dec to their geometric median.
+
+        The thresholds of "jumprelu" start where `k` units per sample are active.
+        """
         self.variance.copy_(variance_per_element(x))
         self.network.b_dec.copy_(geometric_median(x))
         if self.network.sparsity == "jumprelu":
-            self.network.threshold.mul_(self.variance.sqrt())
+            pre = self.network.encoder[1].pre_activations(x[:ERROR_BATCH])
+            active = len(pre) * self.network.k
+            self.network.threshold.fill_(pre.flatten().topk(active).values[-1].clamp_min(0))
 
     @torch.no_grad()
     def resample(self, x: Tensor) -> Tensor:

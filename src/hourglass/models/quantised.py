@@ -67,14 +67,15 @@ class Quantised(LitAutoencoder):
 
     def training_loss(self, x: Tensor) -> Tensor:
         """Return the loss of clean inputs, (N, *S); in training, move the codebooks."""
-        quantiser = self.network.quantiser
-        z = self.network.encoder(self.corrupt(x))
-        quantised = quantiser(z)
+        network: QuantisedNetwork = self.network  # type: ignore[assignment]
+        z = network.encoder(self.corrupt(x))
+        quantised = network.quantiser(z)
         loss = self.reconstruction_loss(x, quantised)
-        if self.averages is None:
+        if not isinstance(network.quantiser, VectorQuantiser):
             return loss
         if self.training:
-            self.averages.update(quantiser, z)
+            assert self.averages is not None
+            self.averages.update(network.quantiser, z)
         return loss + self.commitment * (z - quantised.detach()).square().mean()
 
     @torch.no_grad()

@@ -4,12 +4,13 @@ from typing import Any, Literal, TypeAlias
 
 import pytorch_lightning as pl
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from hourglass.core.errors import UserError
 from hourglass.networks.bolts import bolts, quiet
 
-Schedule: TypeAlias = Literal["constant", "cosine", "warmup_cosine"]
+Schedule: TypeAlias = Literal["constant", "cosine", "warmup_cosine", "linear_decay"]
+DECAY_SHARE = 1 / 5  # of the epochs, the last ones
 
 
 def with_schedule(
@@ -19,7 +20,8 @@ def with_schedule(
 
     "cosine" lowers the learning rate to 0 over max_epochs, once per epoch. "warmup_cosine" first
     raises it from 0 over `warmup_epochs`, and updates it at every step with lightning-bolts'
-    LinearWarmupCosineAnnealingLR. "constant" does not change it. Raises a UserError if max_epochs
+    LinearWarmupCosineAnnealingLR. "linear_decay" lowers it to 0 over the last fifth of the epochs,
+    once per epoch. "constant" does not change it. Raises a UserError if max_epochs
     is not set, or not above warmup_epochs.
     """
     if schedule == "constant":
@@ -32,6 +34,9 @@ def with_schedule(
         )
     if schedule == "cosine":
         return [optimizer], [CosineAnnealingLR(optimizer, epochs)]
+    if schedule == "linear_decay":
+        decay = max(1.0, DECAY_SHARE * epochs)
+        return [optimizer], [LambdaLR(optimizer, lambda epoch: min(1.0, (epochs - epoch) / decay))]
     if warmup_epochs >= epochs:
         raise UserError(
             f"warmup_epochs is {warmup_epochs}, but must be below max_epochs, {epochs}."

@@ -15,7 +15,7 @@ from hourglass.models.dictionary_optimizer import (
     dictionary_optimizer,
     reset_units,
 )
-from hourglass.models.dictionary_training import DEAD_AFTER, PENALISED, DictionaryTraining
+from hourglass.models.dictionary_training import PENALISED, DictionaryTraining
 from hourglass.models.schedules import with_schedule
 from hourglass.networks.base import Network, require_at_least
 from hourglass.networks.sparse import SparseDictionary
@@ -127,7 +127,7 @@ class Sparse(LitAutoencoder):
         x, batch_size = self._first_samples(self.dictionary.network)
         steps = batches * (trainer.max_epochs or 1)
         self.dictionary.warmup_steps = max(1, round(WARMUP_SHARE * steps))
-        self.dictionary.dead_after = min(DEAD_AFTER, batches * batch_size)
+        self.dictionary.dead_after = min(self.dictionary.dead_after, batches * batch_size)
         if not trainer.global_step:
             self.dictionary.start(x)
             schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
