@@ -166,9 +166,12 @@ def test_the_loss_of_variants_is_the_mean_of_theirs(mixed, x):
     torch.testing.assert_close(mixed.training_loss(x), expected)
 
 
-def test_a_variant_with_a_training_of_its_own_is_refused(refusal):
-    said = refusal(Ensemble, (6,), variants=[{"class_path": f"{MODELS}stacked.Stacked"}])
-    assert "Stacked has a training of its own" in said
+@pytest.mark.parametrize(
+    "path", ["stacked.Stacked", "linear.Linear", "adversarial.Adversarial", "quantised.Quantised"]
+)
+def test_a_variant_with_a_training_of_its_own_is_refused(refusal, path):
+    said = refusal(Ensemble, (6,), variants=[{"class_path": f"{MODELS}{path}"}])
+    assert f"{path.partition('.')[2]} has a training of its own" in said
 
 
 @pytest.mark.parametrize("setting", ["members", "width"])

@@ -17,7 +17,15 @@ from hourglass.networks.mixed_ensemble import MixedEnsemble
 from hourglass.networks.weights import describe
 
 # Methods that change the training; one that overrides them cannot be trained with others.
-OWN_TRAINING = ("phases", "configure_optimizers", "on_train_start", "training_step")
+OWN_TRAINING = (
+    "after_training",
+    "configure_optimizers",
+    "on_train_epoch_end",
+    "on_train_epoch_start",
+    "on_train_start",
+    "phases",
+    "training_step",
+)
 
 
 class Ensemble(LitAutoencoder):
@@ -102,14 +110,15 @@ def _build(variant: dict[str, Any], shape: Sequence[int]) -> LitAutoencoder:
     """Return a variant for samples of a shape; raise a UserError if it cannot be a member."""
     where = "variants"
     kind = import_class(variant.get("class_path", ""), LitAutoencoder, where)
-    if any(getattr(kind, name) is not getattr(LitAutoencoder, name) for name in OWN_TRAINING):
-        raise UserError(
-            f"variants: {kind.__name__} has a training of its own; name a variant that is trained "
-            "by gradient steps alone."
-        )
     fixed = {"sample_shape": list(shape)}
     resolved = resolve(kind, mapping(variant.get("init_args"), where), where, fixed)
     member: LitAutoencoder = construct(kind, resolved, where)
+    overrides = [getattr(kind, name) is not getattr(LitAutoencoder, name) for name in OWN_TRAINING]
+    if any(overrides) or len([*member.parameters()]) > len([*member.network.parameters()]):
+        raise UserError(
+            f"variants: {kind.__name__} has a training of its own; name a variant that is trained "
+            "by gradient steps of its network alone."
+        )
     return member
 
 
