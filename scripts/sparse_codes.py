@@ -172,10 +172,12 @@ def page() -> str:
     """Return the page from all results."""
     runs = pd.read_csv(RESULTS)
     order = [*COMPARED, *OTHERS]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, group in runs.groupby(["data", "width", "sparsity"], sort=False):
         name, width, sparsity = key
-        row = {"vectors": name, "width": width, "sparsity": sparsity}
+        if min(group.groupby("seed").size()) < 2:
+            continue  # nothing to interpolate yet
+        row: dict[str, Any] = {"vectors": name, "width": width, "sparsity": sparsity}
         for target in L0:
             values = [_at(part, target) for _, part in group.groupby("seed")]
             row[f"FVU at L0 = {target}"] = f"{np.mean(values):.4f} ± {np.ptp(values) / 2:.4f}"
