@@ -29,7 +29,7 @@ def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
     from hourglass.api.samples import divide_samples
     from hourglass.data.prepared_data import Split
     from hourglass.detection.scoring import FittedScorer
-    from hourglass.networks.ensemble import Decoders, Encoders, Ensemble
+    from hourglass.networks.ensemble import Ensemble
 
     model = Autoencoder(random_state=seed, alpha=ALPHA).fit(train)
     scoring = model.detector_.scoring
@@ -40,11 +40,12 @@ def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
     divided = divide_samples(train, {}, shares, seed)
     fitted = divided["train"], divided["validation"]
     scores, network = [], scoring.network
-    members = list(zip(network.encoder.children(), network.decoder.children(), strict=True))
-    for encoder, decoder in members:
-        member = Ensemble(network.sample_shape, network.code_shape[0] // len(members), members=1)
-        member.encoder, member.decoder = Encoders([encoder]), Decoders([decoder])
-        member.heads = network.heads
+    assert network.heads
+    count, weights = network.init_args["members"], network.state_dict()
+    for i in range(count):
+        member = Ensemble(network.sample_shape, network.code_shape[0] // count, members=1)
+        member.load_state_dict({key: weight[i : i + 1] for key, weight in weights.items()})
+        member.add_heads(network.heads.columns)
         scorer = FittedScorer.fit(member.eval(), scoring.scaling, scoring.scorer, *fitted)
         scores.append(scorer(test))
     return np.stack(scores)

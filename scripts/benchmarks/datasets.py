@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import yaml
 from common import prepare_missing
+from large_array import write_sparse
 from pyarrow import csv
-from sparse import write_sparse
 
 from benchmarks.cases import TABLE
 from hourglass.core.atomic import atomic_file, atomic_folder

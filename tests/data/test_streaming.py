@@ -129,7 +129,7 @@ def test_on_a_gpu_pinned_batches_equal_those_of_resident_rows(file, shuffled, re
 @pytest.mark.slow
 def test_twenty_gigabytes_train_in_a_fraction_of_that_memory(repository):
     """Peak memory is that of the order, 8 bytes per row, and a few batches."""
-    command = [sys.executable, "scripts/sparse.py", "--gigabytes", "20", "--steps", "50"]
+    command = [sys.executable, "scripts/large_array.py", "--gigabytes", "20", "--steps", "50"]
     command += ["--residency", "stream"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
     measured = json.loads(done.stdout)

@@ -38,6 +38,7 @@ NOT_VARIANTS = {
     "dictionary_statistics",
     "dictionary_training",
     "epoch_means",
+    "imported",  # names files in the YAML that `hourglass import` writes
     "losses",
     "penalties",
     "schedules",
@@ -133,6 +134,8 @@ class FillTwos(torch.nn.Module):
 
 
 def test_heads_fill_the_missing_cells_of_windows_before_they_are_encoded(module, shape, x):
+    if module.network.takes_hidden:
+        pytest.skip("its encoder takes missing cells, see test_masked")
     if len(shape) != 2:
         pytest.skip("TableHeads are for tables, see test_heads")
     filled = x.clone()

@@ -16,6 +16,7 @@ from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import (
     AnomalyMap,
     Combined,
+    EnsembleScore,
     Mahalanobis,
     MaskedReconstruction,
     ModelScore,
@@ -26,6 +27,7 @@ from hourglass.detection.scorers import (
     StandardizedError,
 )
 from hourglass.networks import Convolutional, Dense
+from hourglass.networks.ensemble import Ensemble
 from hourglass.networks.variational import Variational
 from tests.conftest import ROOT
 from tests.detection.detectors import detector, normal
@@ -40,6 +42,11 @@ SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "model score": (TABLE, ModelScore()),
     "standardized error": (TABLE, StandardizedError()),
     "masked reconstruction": (TABLE, MaskedReconstruction()),
+    "masked reconstruction of images": (IMAGE, MaskedReconstruction(3)),
+    "mean of the map of hidden patches": (IMAGE, AnomalyMap("mean", of="masked", patch=5)),
+    "mean of members": (TABLE, EnsembleScore("mean")),
+    "standardized scores of members": (TABLE, EnsembleScore("standardized")),
+    "ranks of members": (TABLE, EnsembleScore("rank")),
     "mahalanobis": (TABLE, Mahalanobis()),
     "neighbors": (TABLE, Neighbors(3)),
     "neighbors of inputs": (TABLE, Neighbors(3, of="input")),
@@ -95,6 +102,8 @@ def scored(request) -> Detector:
     """Give a detector with each scorer."""
     torch.manual_seed(0)
     shape, scorer = SCORERS[request.param]
+    if isinstance(scorer, EnsembleScore):
+        return detector(Ensemble(TABLE, 6, 3), scorer)
     networks = {TABLE: lambda: Dense(TABLE, 2), IMAGE: lambda: Convolutional(IMAGE, 2)}
     return detector(networks.get(shape, FeatureMaps)(), scorer)
 

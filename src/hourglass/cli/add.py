@@ -20,7 +20,7 @@ from hourglass.cli.roles import make_roles
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
-from hourglass.core.settings import params
+from hourglass.core.settings import model_config, params
 from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 from hourglass.data.readers.user_files import fixed_part
@@ -43,12 +43,15 @@ def add(
     skip_damaged: bool = False,
     replace: bool = False,
 ) -> None:
-    """Add your own table or images to the workspace; other data sets stay.
+    """Add your own table, images or vectors to the workspace; other data sets stay.
 
     Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
     to `data:` in params.yaml. The kinds of all columns are listed there as comments, to be changed.
     A file outside data/own is copied there, so that the pipeline notices when it changes; data of
     more than 4 GB are not copied.
+
+    Vectors, such as activations of a network, come in .safetensors, .npy, .npz or Parquet files;
+    see `hourglass activations`.
 
     A table whose column of times has regular steps is a time series: the rows are scored in windows
     of the rows around them.
@@ -57,8 +60,10 @@ def add(
         name: the name of the data set
         path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
             folder of images with one subfolder per class or without any, a table of paths of
-            images, or an .npz file with an array x and, for classes, an array y
-        label: the column of labels; without it, all rows count as normal
+            images, an .npz file with an array x and, for classes, an array y, or a file, folder or
+            pattern of vectors
+        label: the column, or array beside the vectors, of labels; without it, all rows count as
+            normal
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
             normal or ok
@@ -89,7 +94,8 @@ def add(
     from hourglass.stages.baselines import feature_models
 
     features = bool(feature_models(config))
-    plan = plan_data_set(path, roles, _alphas(config.calibration), features)
+    scaling = "none" if _all_sparse(config.models) else "standard"
+    plan = plan_data_set(path, roles, _alphas(config.calibration), features, scaling)
     print_plan(name, plan)
     text = PARAMS.read_text(encoding="utf-8")
     if name not in config.data:
@@ -112,6 +118,11 @@ def add(
     tracked = _tracked_by_dvc(place)
     if tracked:
         print(f"to share the data: dvc add {shlex.quote(tracked)}    # then `dvc push`")
+
+
+def _all_sparse(models: Sequence[str]) -> bool:
+    """Return whether all variants are sparse autoencoders, which scale vectors themselves."""
+    return all(".sparse" in str(model_config(name).get("class_path")) for name in models)
 
 
 def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
@@ -207,7 +218,12 @@ def _copy(source: Path, plan: DataPlan, target: Path) -> None:
 
 
 def _files(source: Path, plan: DataPlan) -> Sequence[Path]:
-    """Return the images or the tables of a folder, or the tables of a pattern."""
+    """Return the images, tables or vectors of a folder, or the tables or vectors of a pattern."""
+    if plan.is_vectors:
+        from hourglass.data.readers import vector_files
+
+        label = plan.init_args.get("label")  # perhaps a file in the same folder
+        return vector_files.find_files(str(source), [Path(label)] if label else [])
     from hourglass.data.readers.image_folders import list_images
     from hourglass.data.readers.table_paths import find_files
 

@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "restore": "cli.restore",
         "classify": "cli.classify",
         "label-errors": "cli.label_errors",
+        "activations": "cli.activations",
     },
     "compare experiments": {
         "repro": "cli.repro",

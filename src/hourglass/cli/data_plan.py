@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TABLE, SERIES = "hourglass.data.table.Table", "hourglass.data.series.Series"
 IMAGES = "hourglass.data.images.Images"
+ACTIVATIONS = "hourglass.data.activations.Activations"
 MIN_FEATURE_SIDE = 64  # pixels of the median image, for a feature autoencoder
 TRAIN_SHARE, TEST_SHARE = 0.5, 0.15  # the defaults of Fractions
 
@@ -59,25 +60,43 @@ class DataPlan:
         return self.class_path in (TABLE, SERIES)
 
     @property
+    def is_images(self) -> bool:
+        """Return whether the samples are images."""
+        return self.class_path == IMAGES
+
+    @property
+    def is_vectors(self) -> bool:
+        """Return whether the samples are vectors, such as activations."""
+        return self.class_path == ACTIVATIONS
+
+    @property
     def is_series(self) -> bool:
         """Return whether the rows are scored in windows."""
         return self.class_path == SERIES
 
 
 def plan_data_set(
-    file: Path, roles: Roles, alphas: Sequence[float], features: bool = False
+    file: Path,
+    roles: Roles,
+    alphas: Sequence[float],
+    features: bool = False,
+    vector_scaling: str = "standard",
 ) -> DataPlan:
-    """Inspect a table of rows or of paths of images, an .npz file, or a folder of them.
+    """Inspect a table of rows or of paths of images, a folder of them, an .npz file, or vectors.
 
     `alphas` are those of `split_fractions`. With `features`, images that suit a feature autoencoder
-    get a size for it. Raises a UserError if the file cannot be used.
+    get a size for it. `vector_scaling` is the scaling of vectors. Raises a UserError if the file
+    cannot be used.
     """
     from hourglass.cli.table_plan import plan_table
+    from hourglass.cli.vector_plan import holds_vectors, plan_vectors
     from hourglass.data.readers.image_arrays import read_npz_table
     from hourglass.data.readers.image_index import names_images
     from hourglass.data.readers.table_paths import is_table
     from hourglass.data.readers.user_files import check_file_type, fixed_part
 
+    if holds_vectors(file):
+        return plan_vectors(file, roles, alphas, vector_scaling)
     if fixed_part(str(file)) != file:  # a pattern
         return plan_table(file, roles, alphas, None)
     if not file.exists():

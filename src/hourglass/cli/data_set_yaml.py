@@ -17,6 +17,9 @@ UNUSED_KINDS = ("numeric", "datetime")  # of columns left out that have a kind
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
     "scaling": "or standard, robust, minmax, quantile, log, none; of numeric columns",
+    "key": "the name of the array or column of vectors",
+    "label": "the column, or the array, of classes",
+    "group": "vectors with the same number are in one split",
     "time": "the column of times, which gives the order of the rows",
     "entity": "the column that tells several series apart",
     "intervals": "start and end of the anomalous stretches",
@@ -29,6 +32,7 @@ NOTES = {
     "channels": "of convolutional variants",
     "patience": "epochs without a better validation error until the training stops",
 }
+VECTOR_SCALING = "or none, for sparse autoencoders alone, which centre and scale vectors themselves"
 
 
 def data_set_yaml(
@@ -40,7 +44,10 @@ def data_set_yaml(
     """
     lines = [f"# {printable(line)}" for line in (f"Written by `{command}`.", *plan.content)]
     lines += [f"class_path: {plan.class_path}", "init_args:"]
-    lines += [*_settings({"path": path, **plan.init_args}), *_kinds(plan), *_drop(plan)]
+    settings = _settings({"path": path, **plan.init_args})
+    if plan.is_vectors:
+        settings = [line.replace(NOTES["scaling"], VECTOR_SCALING) for line in settings]
+    lines += [*settings, *_kinds(plan), *_drop(plan)]
     for name, values in plan.sections.items():
         lines += [f"{name}:", *_settings(values, for_others)]
     return "\n".join(lines) + "\n"

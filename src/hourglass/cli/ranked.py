@@ -38,7 +38,7 @@ def rank_samples(cell: Cell, plan: "DataPlan", data: Path, id: str | None) -> Ra
     defects = Path("scores-defects.parquet")
     with redirect_stdout(io.StringIO()):
         score(cell.data, cell.model, data, scores, id, resize=True, heat_maps=10)
-    table = data if plan.is_table else None
+    table = None if plan.is_images else data
     scored = pd.read_parquet(scores)
     samples = ranked_table(scored, Prepared.open(cell.prepared), plan.labels, table)
     scores.unlink()

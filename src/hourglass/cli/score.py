@@ -68,7 +68,8 @@ def score(
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
         file: a table (.csv, .parquet, .xlsx and so on, or a pattern such as 'new/*.csv'), an
-            .npz or .npy file, an image, or a folder or table of images
+            .npz or .npy file, an image, a folder or table of images, or files of vectors for a data
+            set of vectors (.safetensors, .npy, .npz, .parquet, or a folder of them)
         out: the table to write, .csv or .parquet; <file>-scores.csv in the working folder if
             omitted
         id: the column of row ids; row numbers from 1 if omitted

@@ -68,7 +68,8 @@ def try_(
     Args:
         path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
             folder of images with one subfolder per class or without any, a table of paths of
-            images, or an .npz file with an array x and, for classes, an array y
+            images, an .npz file with an array x and, for classes, an array y, or a file, folder or
+            pattern of vectors
         label: the column of labels, to measure the quality; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
@@ -171,7 +172,7 @@ def _variant(plan: DataPlan) -> str:
     """
     from hourglass.training.suggested_sizes import table_variant
 
-    if not plan.is_table:
+    if plan.is_images:
         return "feature" if plan.suits_features else "convolutional"
     if plan.is_series:
         return "ensemble"
@@ -189,7 +190,7 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
     """
     if plan.suits_features:
         return {"class_path": f"{SCORERS}ModelScore"}
-    if not plan.is_table:
+    if plan.is_images:
         return {"class_path": f"{SCORERS}RelativeError"}
     error = "ModelScore" if plan.is_series else "StandardizedError"
     distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
@@ -211,7 +212,7 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
             document["models"].insert(0, _variant(plan))
         document["score"] = _scorer(plan)
         document["calibration"]["init_args"]["alpha"] = plan.alpha
-        if not plan.is_table:
+        if plan.is_images:
             document["pixel_threshold"]["image_rate"] = plan.alpha
 
     settings = CONFIGS / "data" / f"{name}.yaml"

@@ -39,7 +39,7 @@ def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) 
         lines += _event_lines(ranked.events)
     elif ranked.events is not None:
         lines += _lines_without_events(cell, plan, scored)
-    elif plan.is_table:
+    elif not plan.is_images:
         lines.append("most abnormal (in brackets: the probability of the expected value):")
         lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN).itertuples()]
     else:

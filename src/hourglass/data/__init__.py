@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hourglass.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from hourglass.data.activations import Activations
     from hourglass.data.base import DataSet
     from hourglass.data.data_set_modules import (
         BreastCancerDataModule,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hourglass.data.table import Table
 
 _MODULES = {
+    "Activations": "activations",
     "DataModule": "datamodule",
     "DataSet": "base",
     "Images": "images",
@@ -47,6 +49,7 @@ _MODULES = {
     ),
 }
 __all__ = [
+    "Activations",
     "BreastCancerDataModule",
     "CreditCardDataModule",
     "DataModule",

@@ -23,7 +23,7 @@ VectorScaling: TypeAlias = Literal["none", "standard"]
 
 
 class Activations(DataSet):
-    """Vectors in .npy, .npz, .safetensors or Parquet files; each is a sample, and normal by default.
+    """Vectors in .npy, .npz, .safetensors or Parquet files; each is a sample, normal by default.
 
     An array is (N, D): one vector per entry. Of (N, T, D), such as tokens, every one of the N * T
     vectors is a sample, and of feature maps, (N, C, H, W), the C channels at every one of the
@@ -98,7 +98,7 @@ class Activations(DataSet):
                 "licence": "not stated (the user's own vectors)",
                 "complete": True,
                 "files": digests,
-                "vectors": {"key": self.key, "shape": list(files[0].header.shape[1:])},
+                "vectors": {"key": self.key or files[0].key, "roles": roles},
             },
             columns=vector_columns(files[0].width),
         )

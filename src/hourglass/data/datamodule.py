@@ -113,9 +113,9 @@ class DataModule(pl.LightningDataModule):
         # Inputs of a table are encoded once: they may be more than its columns.
         nbytes = len(x) * scaling.width * 4 if isinstance(scaling, TableEncoding) else x.nbytes
         if isinstance(scaling, VectorEncoding):
-            stream = self.residency == "auto" and nbytes > MAX_BYTES_IN_MEMORY
-            residency = "stream" if stream else self._residency(name, nbytes)
-            return BufferedRows(x, residency, device, Scaled(scaling, device), transform_once=True)
+            stream = self.residency == "auto" and x.nbytes > MAX_BYTES_IN_MEMORY
+            residency = "stream" if stream else self._residency(name, x.nbytes)
+            return BufferedRows(x, residency, device, Scaled(scaling, device))
         residency = self._residency(name, nbytes)
         limit = LINEAR_LIMIT if name == "train" else None
         return Rows(x, residency, device, Scaled(scaling, device, limit), transform_once=is_table)

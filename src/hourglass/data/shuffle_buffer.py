@@ -16,9 +16,9 @@ from torch import Tensor
 from hourglass.data.residency import Rows
 from hourglass.data.streaming import prefetch, release_pages
 
-BUFFER_ROWS, BUFFER_BYTES = 1 << 20, 384 << 20  # of a buffer, whichever is less; there are two
+BUFFER_ROWS, BUFFER_BYTES = 1 << 20, 192 << 20  # of a buffer, whichever is less; there are two
 BLOCK_BYTES = 1 << 20  # long enough to be read at the speed of the disk
-MAX_BYTES_IN_MEMORY = 1 << 30  # of vectors that are held in memory; more are streamed
+MAX_BYTES_IN_MEMORY = 512 << 20  # of vectors that are held in memory; more are streamed
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class BufferedRows(Rows):
 
     def __init__(self, x: np.ndarray, *args: Any, **options: Any) -> None:
         self.order = BufferedOrder.of(x.nbytes // max(1, len(x)))
+        self.dtype = torch.from_numpy(np.empty(0, x.dtype)).dtype
         super().__init__(x, *args, **options)
 
     def shuffled(self, generator: torch.Generator, positions: Iterable[slice]) -> Iterator[Tensor]:
@@ -77,14 +78,14 @@ class BufferedRows(Rows):
             yield from self.batches(torch.cat(list(buffers)), positions)
             return
         filled = prefetch(self._fill(x, buffers), 1)
-        for batch in prefetch(self._cut(filled, positions)):
+        for batch in self._cut(filled, positions):
             yield self.transform(batch.to(self.device, non_blocking=True))
 
     def _fill(self, x: np.ndarray, buffers: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield the rows of each buffer, read in ascending order; two tensors take turns."""
-        order, dtype = self.order, torch.from_numpy(np.empty(0, x.dtype)).dtype
+        order = self.order
         shape = (min(len(x), order.block * order.blocks), *x.shape[1:])
-        tensors = [torch.empty(shape, dtype=dtype) for _ in range(2)]
+        tensors = [torch.empty(shape, dtype=self.dtype) for _ in range(2)]
         for number, rows in enumerate(buffers):
             tensor = tensors[number % 2]
             places = np.argsort(rows.numpy())
@@ -98,11 +99,14 @@ class BufferedRows(Rows):
         """Yield consecutive rows of the buffers as batches, in memory of their own."""
         buffer, used = torch.empty(0), 0
         for part in positions:
-            pieces, missing = [], part.stop - part.start
-            while missing:
+            count, done = part.stop - part.start, 0
+            batch = torch.empty(
+                (count, *self.x.shape[1:]), dtype=self.dtype, pin_memory=self.pinned
+            )
+            while done < count:
                 if used == len(buffer):
                     buffer, used = next(filled), 0
-                pieces.append(buffer[used : used + missing].clone())
-                used, missing = used + len(pieces[-1]), missing - len(pieces[-1])
-            batch = pieces[0] if len(pieces) == 1 else torch.cat(pieces) if pieces else buffer[:0]
-            yield batch.pin_memory() if self.pinned else batch
+                piece = buffer[used : used + count - done]
+                batch[done : done + len(piece)] = piece
+                used, done = used + len(piece), done + len(piece)
+            yield batch

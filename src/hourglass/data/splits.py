@@ -28,7 +28,8 @@ def split(
     takes at most as many anomalies as normal samples, and surplus anomalies are in no split.
 
     Without times, copies of a sample stay in one split, or if the samples have groups, those of a
-    group; `copies` is the result of `find_copies` if it is known. Copies in an official test part and samples with times stay where they belong.
+    group; `copies` is the result of `find_copies` if it is known. Copies in an official test part
+    and samples with times stay where they belong.
 
     Raises a UserError if the fractions do not sum to 1, or if a split would hold no normal sample.
     """

@@ -80,11 +80,21 @@ class VectorEncoding(TableEncoding):
         x = x.to(torch.float32, copy=True)
         if self.kind == "none":
             return x
-        offset, scale = (
-            torch.from_numpy(constant.astype(np.float32)).to(x.device)
-            for constant in (self.offset, self.scale)
-        )
+        offset, scale = (torch.from_numpy(each).float().to(x.device) for each in self._constants)
         return x.sub_(offset).div_(scale)
+
+    def inverse(self, encoded: Array) -> Array:
+        """Map network inputs or reconstructions, (N, D), to vectors, (N, D) float64."""
+        if isinstance(encoded, np.ndarray):
+            return encoded.astype(np.float64) * self.scale + self.offset
+        import torch
+
+        offset, scale = (torch.from_numpy(each).to(encoded.device) for each in self._constants)
+        return encoded.double() * scale + offset
+
+    @property
+    def _constants(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.offset, self.scale
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoding as JSON values, for `from_dict`."""

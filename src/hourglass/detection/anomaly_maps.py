@@ -17,12 +17,13 @@ from torch.nn.functional import interpolate
 from hourglass.core.errors import UserError
 from hourglass.detection.pixel_settings import check_smoothing
 from hourglass.networks import Network, is_image
+from hourglass.networks.base import require_at_least
 from hourglass.networks.similarity import ssim_map
 
 if TYPE_CHECKING:
     from hourglass.detection.scorers.forward_cache import ForwardCache
 
-Source: TypeAlias = Literal["error", "ssim"]
+Source: TypeAlias = Literal["error", "ssim", "masked"]
 SIDES_PER_SMOOTHING = 64  # the default smoothing is the shorter side divided by this
 
 
@@ -33,20 +34,23 @@ class MapSettings:
     `smoothing` is the standard deviation of the Gaussian in pixels of the image: by default the
     shorter side / SIDES_PER_SMOOTHING, which is 4 at 256 pixels; 0 turns it off. `of` is the loss
     of a pixel: its squared error ("error"), or the structural dissimilarity of its surroundings,
-    1 - SSIM, for networks that reconstruct pixels (Bergmann et al. 2018).
+    1 - SSIM, for networks that reconstruct pixels (Bergmann et al. 2018), or its error while
+    the square of `patch` pixels around it is hidden ("masked", see `ForwardCache.patch_losses`).
     """
 
     smoothing: float | None = None
     of: Source = "error"
+    patch: int = 4
 
     def __post_init__(self) -> None:
         check_smoothing(self.smoothing)
         if self.of not in get_args(Source):
-            raise UserError(f"of is {self.of!r}, but must be error or ssim.")
+            raise UserError(f"of is {self.of!r}, but must be error, ssim or masked.")
+        require_at_least(1, patch=self.patch)
 
     def __call__(self, forward: "ForwardCache") -> Tensor:
         """Return the anomaly map of each image of a batch, (N, H, W) float32."""
-        return self.enlarge(loss_maps(forward, self.of), *image_size(forward.network))
+        return self.enlarge(loss_maps(forward, self.of, self.patch), *image_size(forward.network))
 
     def enlarge(self, maps: Tensor, height: int, width: int) -> Tensor:
         """Enlarge maps to the size of the images and smooth them: (N, h, w) -> (N, H, W)."""
@@ -64,7 +68,7 @@ class MapSettings:
         return asdict(self)
 
 
-def loss_maps(forward: "ForwardCache", of: Source = "error") -> Tensor:
+def loss_maps(forward: "ForwardCache", of: Source = "error", patch: int = 4) -> Tensor:
     """Return the mean loss over the channels of the target, (N, h, w), not enlarged or smoothed."""
     shape = forward.network.target_shape
     if of == "ssim":
@@ -74,7 +78,8 @@ def loss_maps(forward: "ForwardCache", of: Source = "error") -> Tensor:
                 "use of: error."
             )
         return ssim_map(forward.target, forward.output)[:, 0]
-    return forward.losses.reshape(-1, *shape).mean(1)
+    losses = forward.patch_losses(patch) if of == "masked" else forward.losses
+    return losses.reshape(-1, *shape).mean(1)
 
 
 def image_size(network: Network) -> tuple[int, int]:

@@ -96,5 +96,5 @@ def _column_bins(prepared: Prepared) -> tuple[ColumnBins, ...]:
     if not isinstance(scaling, TableEncoding):
         return ()
     train = prepared.x("train")
-    rows = scaling.features(np.asarray(train[:: -(-len(train) // MAX_REFERENCE_ROWS)]))
+    rows = np.asarray(scaling.features(train[:: -(-len(train) // MAX_REFERENCE_ROWS)]), np.float64)
     return tuple(ColumnBins.fit(rows[:, i], column) for i, column in enumerate(columns))

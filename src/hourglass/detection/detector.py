@@ -41,6 +41,7 @@ from hourglass.networks.weights import write as write_network
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
 # Keys of the data set's metadata that describe the detector's input.
+DTYPES = (*IMAGE_TYPES, np.float64, np.float16)  # of images, tables and vectors
 INPUTS = ("data", "sample_shape", "dtype", "feature_names", "columns", "scaling")
 
 
@@ -86,6 +87,12 @@ class Detector:
     def features(self) -> list[Column]:
         """Return the columns that the network sees; [] for images."""
         return [column for column in self.columns if column.is_feature]
+
+    @property
+    def vectors(self) -> dict[str, Any] | None:
+        """Return the names of the arrays in files of vectors; None for tables and images."""
+        found: dict[str, Any] | None = self.inputs.get("vectors")
+        return found
 
     @property
     def is_series(self) -> bool:
@@ -214,6 +221,8 @@ class Detector:
         inputs = {name: self.inputs[name] for name in INPUTS} | {"read": vars(self.read)}
         if "images" in self.inputs:
             inputs["images"] = self.image_format.settings()
+        if self.vectors is not None:
+            inputs["vectors"] = self.vectors
         files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         more = {} if self.pixels is None else {"pixels": self.pixels.to_dict()}
         score = self.scoring.scorer.describe()
@@ -300,7 +309,7 @@ def _check_consistency(
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
         raise ValueError(f"feature_names are not {elements} names")
     dtype = metadata["dtype"]
-    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (*IMAGE_TYPES, np.float64):
+    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in DTYPES:
         raise ValueError(f"dtype is {dtype!r:.40}")
     if len(shape) == 3:
         ImageFormat.of_inputs(metadata).check()

@@ -115,7 +115,7 @@ class _Explainer:
         return pa.concat_arrays([*parts, pa.nulls(1, pa.string())]).take(pa.array(place))
 
     def _column(self, i: int, rows: np.ndarray) -> pa.Array:
-        encoding, codes = self.encoding.columns[i], self.x[rows, i]
+        encoding, codes = self.encoding.columns[i], self.x[rows, i].astype(np.float64)
         output = self.output[rows, self.first[i] : self.first[i + 1]].astype(np.float64)
         name, kind = encoding.column.name, encoding.column.kind
         if kind == "numeric":

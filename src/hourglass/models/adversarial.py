@@ -34,7 +34,7 @@ class Adversarial(LitAutoencoder):
         hidden: Sequence[int] = (128,),
         channels: Sequence[int] = (16, 32),
         activation: networks.Activation = "relu",
-        adversarial_weight: float = 1.0,
+        adversarial_weight: float = 0.3,
         discriminator: Sequence[int] = (64, 64),
         **training: Any,
     ) -> None:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import construct, import_class, mapping, resolve
 from hourglass.models.base import LitAutoencoder
-from hourglass.networks import Activation, is_image
+from hourglass.networks import Activation, Network, is_image
 from hourglass.networks.base import require_at_least
 from hourglass.networks.ensemble import Ensemble as EnsembleNetwork
+from hourglass.networks.members import Members
 from hourglass.networks.mixed_ensemble import MixedEnsemble
 from hourglass.networks.weights import describe
 
@@ -54,14 +55,13 @@ class Ensemble(LitAutoencoder):
             raise UserError(f"batch_share is {batch_share}, but must be above 0 and at most 1.")
         # A tuple, so that the weights of the networks are not registered twice.
         self._variants = tuple(_build(variant, sample_shape) for variant in variants or ())
-        bounded, network = is_image(sample_shape), None
+        network: Members
         if self._variants:
-            described = [describe(variant.network) for variant in self._variants]
-            network = MixedEnsemble(sample_shape, described, bounded)
-            network.networks = nn.ModuleList(variant.network for variant in self._variants)
+            network = _joined([variant.network for variant in self._variants], sample_shape)
         else:
+            size, bounded = members * width, is_image(sample_shape)
             network = EnsembleNetwork(
-                sample_shape, members * width, members, activation, bounded, connectivity
+                sample_shape, size, members, activation, bounded, connectivity
             )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)
         self.members, self.batch_share = members, batch_share
@@ -111,3 +111,10 @@ def _build(variant: dict[str, Any], shape: Sequence[int]) -> LitAutoencoder:
     resolved = resolve(kind, mapping(variant.get("init_args"), where), where, fixed)
     member: LitAutoencoder = construct(kind, resolved, where)
     return member
+
+
+def _joined(networks: list[Network], shape: Sequence[int]) -> MixedEnsemble:
+    """Return an ensemble of these networks, not of copies of them."""
+    joined = MixedEnsemble(shape, [describe(network) for network in networks], is_image(shape))
+    joined.networks = nn.ModuleList(networks)
+    return joined

@@ -23,10 +23,10 @@ class Imported(LitAutoencoder):
     samples have another number of elements.
     """
 
-    def __init__(self, sample_shape: Sequence[int], weights: str, **training: Any) -> None:
+    def __init__(self, sample_shape: Sequence[int], weights: str = "") -> None:
         path = Path(weights)
         if path.name != WEIGHTS:
-            raise UserError(f"weights is {weights}; give a file with the name {WEIGHTS}.")
+            raise UserError(f"weights is {weights!r}; give a file with the name {WEIGHTS}.")
         dictionary = read_dictionary(path.parent)
         inputs, units = dictionary.dictionary
         network = SparseDictionary(sample_shape, units, dictionary.sparsity, dictionary.k)
@@ -35,10 +35,10 @@ class Imported(LitAutoencoder):
                 f"{weights} takes vectors of {inputs:,} elements, but a sample of this data set "
                 f"has {network.dictionary[0]:,}."
             )
-        super().__init__(network, **training)
+        super().__init__(network)
         self.dictionary = (dictionary,)  # a tuple, so that its weights are not part of this module
 
-    def on_train_start(self) -> None:
+    def setup(self, stage: str) -> None:
         """Set the weights, with the scaling of the data set folded into them."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, DataModule)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hourglass import networks
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks.base import require_at_least
 from hourglass.networks.quantised import Quantisation
@@ -44,10 +45,19 @@ class Quantised(LitAutoencoder):
         prior_width: int = 256,
         **training: Any,
     ) -> None:
-        require_at_least(0, commitment=commitment, decay=decay)
+        require_at_least(0, commitment=commitment)
+        if not 0 <= decay < 1:
+            raise UserError(f"decay is {decay}, but must be at least 0 and below 1.")
         layers = architecture, hidden, channels, activation
         network = QuantisedNetwork(
-            sample_shape, latent_dim, *layers, quantisation, levels, codebook, code_size, prior_width
+            sample_shape,
+            latent_dim,
+            *layers,
+            quantisation,
+            levels,
+            codebook,
+            code_size,
+            prior_width,
         )
         super().__init__(network, **training)
         self.commitment = commitment
@@ -57,14 +67,15 @@ class Quantised(LitAutoencoder):
 
     def training_loss(self, x: Tensor) -> Tensor:
         """Return the loss of clean inputs, (N, *S); in training, move the codebooks."""
-        quantiser = self.network.quantiser
-        z = self.network.encoder(self.corrupt(x))
-        quantised = quantiser(z)
+        network: QuantisedNetwork = self.network  # type: ignore[assignment]
+        z = network.encoder(self.corrupt(x))
+        quantised = network.quantiser(z)
         loss = self.reconstruction_loss(x, quantised)
-        if self.averages is None:
+        if not isinstance(network.quantiser, VectorQuantiser):
             return loss
         if self.training:
-            self.averages.update(quantiser, z)
+            assert self.averages is not None
+            self.averages.update(network.quantiser, z)
         return loss + self.commitment * (z - quantised.detach()).square().mean()
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Wasserstein autoencoder: the codes of a batch are distributed as N(0, I), by a kernel distance."""
+"""Wasserstein autoencoder: a kernel distance draws the distribution of codes to N(0, I)."""
 
 from collections.abc import Sequence
 from typing import Any

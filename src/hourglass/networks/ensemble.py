@@ -68,19 +68,20 @@ class BatchedLinear(nn.Module):
     left out at random: their weights are 0 and have no gradient.
     """
 
+    connected: Tensor | None  # (members, in, out) bool
+
     def __init__(self, layers: Sequence[nn.Linear], connectivity: float = 1.0) -> None:
         super().__init__()
         weight = torch.stack([layer.weight.detach().T for layer in layers])
-        self.connected: Tensor | None = None
-        if connectivity < 1:
-            self.register_buffer("connected", torch.rand_like(weight) < connectivity)
-            weight = weight * self.connected
+        connected = torch.rand_like(weight) < connectivity if connectivity < 1 else None
+        self.register_buffer("connected", connected)
+        weight = weight if connected is None else weight * connected
         self.weight = nn.Parameter(weight.contiguous())  # (members, in, out)
         self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers])[:, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x W + b of every member: (members, N, in), or (N, in) -> (members, N, out)."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.connected is not None and torch.is_grad_enabled():
             weight = weight * self.connected  # without an effect but on the gradient
         return torch.baddbmm(self.bias, x.expand(weight.shape[0], *x.shape[-2:]), weight)

@@ -1,6 +1,7 @@
 """The network of the masked autoencoder: it is told which cells are hidden."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class Masked(Network):
     table are hidden cells.
     """
 
-    takes_hidden = True
+    takes_hidden: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Masked(Network):
             make(architecture, shape, latent_dim, hidden, channels, activation=activation)
             for shape in (inputs, sample_shape)
         )
-        self.encoder = nn.Sequential(Indicated(), *encoder.encoder)
+        self.encoder = nn.Sequential(Indicated(), *encoder.encoder.children())
         self.decoder = decoder.decoder
 
     def use_heads(self, heads: TableHeads) -> None:

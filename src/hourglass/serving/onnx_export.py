@@ -179,7 +179,8 @@ def probe_samples(detector: Detector) -> np.ndarray:
     for i, column in enumerate(encoding.columns):  # a date without a trend has no inverse
         dates = column.offset + column.scale * rng.normal(size=count)
         codes[:, i] = np.where(np.isnan(codes[:, i]), dates, codes[:, i])
-    codes[rng.random(codes.shape) < MISSING_SHARE] = np.nan
+    if detector.vectors is None:
+        codes[rng.random(codes.shape) < MISSING_SHARE] = np.nan
     codes[0] = np.where(np.isnan(codes[0]), 0, codes[0])
     return codes.reshape(PROBE_SAMPLES, -1, codes.shape[1]) if detector.is_series else codes
 

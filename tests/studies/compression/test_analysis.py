@@ -90,6 +90,20 @@ def test_bytes_are_units_times_bits_rounded_up_and_all_components_equal_the_code
     assert truncated.reconstruction_error.iloc[-1] == pytest.approx(whole, rel=1e-3)
 
 
+@pytest.mark.parametrize(("quantisation", "bits"), [("fsq", 3 * np.log2(5)), ("vq", 12)])
+def test_the_bits_of_a_quantised_code_are_exact(prepared, build, quantisation, bits):
+    data = prepared(1)
+    settings = {"quantisation": quantisation, "levels": 5, "codebook": 16, "code_size": 1}
+    model = build("quantised", data.sample_shape, **settings).network.eval()
+    table = network_rates(model, data).set_index("method")
+    assert list(table.index) == ["code", "code, by the prior"]
+    assert 8 * table.bytes["code"] == pytest.approx(bits)
+    expected = errors(model, normal(data), data.scaling).mean()
+    np.testing.assert_allclose(table.reconstruction_error, expected, rtol=1e-5)
+    x = torch.from_numpy(data.scaling(normal(data)))
+    assert 8 * table.bytes["code, by the prior"] == pytest.approx(float(model.prior_bits(x).mean()))
+
+
 def test_codes_beyond_half_precision_stay_finite(prepared, network):
     data = prepared(0)
     model = network(data)

@@ -6,6 +6,7 @@ from scipy.stats import kstest
 from sklearn.datasets import make_blobs
 
 from hourglass.networks import Dense
+from hourglass.networks.quantised import Quantised
 from hourglass.networks.variational import Variational
 from hourglass.studies.generation.samplers import (
     MAX_CODES,
@@ -32,8 +33,12 @@ def blobs(count: int) -> np.ndarray:
     return codes.astype(np.float32)
 
 
-def test_only_a_variational_network_has_a_prior():
+def test_a_network_with_a_prior_samples_from_it():
     assert list(fit(CORRELATED)) == NAMES
+    quantised = Quantised([6], 4, levels=3)
+    drawn = fit_samplers(quantised, CORRELATED, 0)["prior"](50, 1)
+    np.testing.assert_array_equal(drawn, quantised.draw_codes(50, 1))
+    assert len(np.unique(drawn)) == 3
     assert list(fit_samplers(Dense([6], 4), CORRELATED, 0)) == NAMES[1:]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class InputSpec(Protocol):
-    """Input of a detector: rows of a table with these columns, or images of one shape."""
+    """Input of a detector: rows of a table with these columns, vectors, or images of one shape."""
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -32,6 +32,10 @@ class InputSpec(Protocol):
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Return (C,) for a table of C columns, (C, H, W) for images."""
+
+    @property
+    def vectors(self) -> dict[str, Any] | None:
+        """Return the names of the arrays in files of vectors; None for tables and images."""
 
     @property
     def full_scale(self) -> float:
@@ -57,6 +61,7 @@ class Chunk:
 
 
 Chunks: TypeAlias = Iterator[Chunk]
+VECTOR_SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet", ".pq")
 ShapeCheck: TypeAlias = Callable[[tuple[int, ...]], bool]  # accepts or rejects a shape (C, H, W)
 
 
@@ -69,7 +74,7 @@ def read_chunks(
     missing: Missing = "use",
     skip_damaged: bool = False,
 ) -> Chunks:
-    """Yield the samples of a table, an .npz or .npy file, an image, or a folder or table of images.
+    """Yield the samples of a table, an .npz or .npy file, images or files of vectors.
 
     A table is one of the formats that `prepare` reads. `accepts` checks the shape of images; by
     default, the detector decides. All images of a chunk have the same shape. `skip_damaged` skips
@@ -81,6 +86,10 @@ def read_chunks(
 
     accepts = accepts or spec.accepts
     suffix = path.suffix.lower()
+    if spec.vectors is not None and (suffix in VECTOR_SUFFIXES or path.is_dir()):
+        from hourglass.data.readers.vector_chunks import read_vector_chunks
+
+        return read_vector_chunks(path, spec, id)
     if spec.columns and suffix != ".npz" and (is_table(path) or not path.exists()):
         return table_chunks.read_table_chunks(path, spec, id, missing)
     if not path.exists():

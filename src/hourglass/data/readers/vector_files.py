@@ -12,7 +12,6 @@ from hourglass.core.errors import UserError
 from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.user_files import check_file_type, fixed_part, resolve_table
 from hourglass.data.readers.vector_formats import (
-    BFLOAT16,
     PARQUET,
     SUFFIXES,
     ArrayHeader,

@@ -96,7 +96,7 @@ def map_array(path: Path, header: ArrayHeader) -> np.ndarray:
     if not math.prod(header.shape):
         return np.empty(header.shape, dtype)
     assert header.offset is not None
-    return np.memmap(path, dtype, "r", header.offset, header.shape, order)  # type: ignore[call-overload,no-any-return]
+    return np.memmap(path, dtype, "r", header.offset, header.shape, order)  # type: ignore[call-overload]
 
 
 def as_floats(values: np.ndarray, header: ArrayHeader, dtype: np.dtype) -> np.ndarray:
@@ -112,7 +112,8 @@ def read_parts(
 ) -> Iterator[np.ndarray]:
     """Yield the array in parts of consecutive entries of the first axis, in bounded memory.
 
-    Of a Parquet file, `columns` of numbers replace the array `key`. Raises a UserError for a damaged file, and for lists of different lengths.
+    Of a Parquet file, `columns` of numbers replace the array `key`. Raises a UserError for a
+    damaged file, and for lists of different lengths.
     """
     suffix = path.suffix.lower()
     try:

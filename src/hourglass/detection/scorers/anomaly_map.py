@@ -16,8 +16,8 @@ class AnomalyMap(Scorer):
 
     `reduction` is the highest pixel ("max"), the mean of all pixels ("mean"), or the mean of the
     share `top_share` of the highest pixels ("top"). A small defect changes the mean error of an
-    image little, but the highest pixels of its map much. `smoothing` and `of` are those of the map,
-    see `MapSettings`.
+    image little, but the highest pixels of its map much. `smoothing`, `of` and `patch` are those of
+    the map, see `MapSettings`.
     """
 
     name = "anomaly_map"
@@ -29,6 +29,7 @@ class AnomalyMap(Scorer):
         top_share: float = 0.01,
         smoothing: float | None = None,
         of: Source = "error",
+        patch: int = 4,
     ) -> None:
         if reduction not in ("max", "mean", "top"):
             raise UserError(f"reduction is {reduction!r}, but must be max, mean or top.")
@@ -38,12 +39,13 @@ class AnomalyMap(Scorer):
         self.top_share = top_share
         self.smoothing = smoothing
         self.of = of
-        MapSettings(smoothing, of)  # checks them
+        self.patch = patch
+        MapSettings(smoothing, of, patch)  # checks them
 
     @property
     def maps(self) -> MapSettings:
         """Return the settings of the maps."""
-        return MapSettings(self.smoothing, self.of)
+        return MapSettings(self.smoothing, self.of, self.patch)
 
     def extract(self, forward: ForwardCache) -> Tensor:
         """Return the score of each image, (N, 1)."""

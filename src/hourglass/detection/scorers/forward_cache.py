@@ -1,13 +1,15 @@
 """One forward pass of a batch, computed on demand and shared by several scorers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, mse_loss
 
+from hourglass.core.errors import UserError
 from hourglass.data.table_encoding import is_within
 from hourglass.networks import Network
 from hourglass.networks.heads import all_finite, column_mean
@@ -83,8 +85,10 @@ class ForwardCache:
         """Return `table_output` of the rows with their mean in place of extreme numbers, (N, F).
 
         Extreme numbers among the inputs would distort the outputs of all columns. Without one, it
-        is `table_output` itself.
+        is `table_output` itself. Vectors have no heads, and their large numbers are usual.
         """
+        if self.network.heads is None:
+            return self.output
         if is_within(self.x, EXTREME_INPUT):
             return self.table_output
         usual = self.x.masked_fill(self.x.abs() > EXTREME_INPUT, 0)
@@ -111,6 +115,30 @@ class ForwardCache:
         if heads:
             return heads.losses(self.x, self.table_output)
         return mse_loss(self.output, self.target, reduction="none").flatten(1)
+
+    def patch_losses(self, patch: int) -> Tensor:
+        """Return the squared error of each pixel, predicted while its patch is hidden, (N, F).
+
+        Patches are squares of `patch` pixels on a grid from the top left corner; those at the other
+        edges may be smaller. Each takes a forward pass, one after the other. A hidden pixel is NaN
+        if the network takes it, else 0. Raises a UserError if the network does not reconstruct
+        pixels.
+        """
+        name, network = f"patch_losses_{patch}", self.network
+        if not network.reconstructs_samples:
+            raise UserError(
+                "this network reconstructs features of images, so hidden pixels have no error; use "
+                "another `score`."
+            )
+        if name not in vars(self):
+            losses, value = torch.zeros_like(self.x), torch.nan if network.takes_hidden else 0.0
+            for place in patches(network.sample_shape, patch):
+                hidden = self.x.clone()
+                hidden[place] = value
+                output = ForwardCache(network, hidden, self.min_rows).output
+                losses[place] = (output[place] - self.x[place]).square()
+            vars(self)[name] = losses.flatten(1)
+        return vars(self)[name]
 
     @property
     def sample_losses(self) -> Tensor:
@@ -162,6 +190,13 @@ class ForwardCache:
             return function(rows)
         zeros = rows.new_zeros(missing, *rows.shape[1:])
         return function(torch.cat([rows, zeros]))[: len(rows)]
+
+
+def patches(sample_shape: Sequence[int], patch: int) -> Iterator[tuple[slice, ...]]:
+    """Yield the index of each patch of images, (N, C, H, W), row by row."""
+    height, width = sample_shape[1:]
+    for top, left in product(range(0, height, patch), range(0, width, patch)):
+        yield slice(None), slice(None), slice(top, top + patch), slice(left, left + patch)
 
 
 def by_step(output: Tensor) -> Tensor:

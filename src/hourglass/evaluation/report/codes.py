@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.tables import STUDY_COLUMNS, Table
+from hourglass.evaluation.report.tables import SPARSE_COLUMNS, STUDY_COLUMNS, Column, Table
 
 REFERENCES = ("pca", "input")  # features in features.csv that need no network
 
@@ -48,5 +48,16 @@ def _data_set_table(data: str, models: list[str]) -> pd.DataFrame:
 
 def study_tables(codes: pd.DataFrame) -> dict[str, Table]:
     """Return the study metrics by data set; data sets without a study are missing."""
-    groups = codes.groupby("data", sort=False)
-    return {str(data): Table.of(table, STUDY_COLUMNS) for data, table in groups}
+    return _tables(codes, STUDY_COLUMNS)
+
+
+def sparse_tables(codes: pd.DataFrame) -> dict[str, Table]:
+    """Return the metrics of sparse codes by data set; data sets without such codes are missing."""
+    return _tables(codes, SPARSE_COLUMNS)
+
+
+def _tables(codes: pd.DataFrame, columns: tuple[Column, ...]) -> dict[str, Table]:
+    """Return the rows by data set that have a value in a column other than `latent_dim`."""
+    names = [column.key for column in columns if column.key in codes and column.key != "latent_dim"]
+    rows = codes[codes[names].notna().any(axis=1)]
+    return {str(data): Table.of(table, columns) for data, table in rows.groupby("data", sort=False)}

@@ -41,9 +41,16 @@ class DataSetSection:
     charts: list[Chart]
     studies: list[TuningStudy]
     codes: Table | None = None  # metrics of the latent codes
+    sparse_codes: Table | None = None
 
     @classmethod
-    def of(cls, board: Table, cells: list[CellSection], codes: Table | None) -> "DataSetSection":
+    def of(
+        cls,
+        board: Table,
+        cells: list[CellSection],
+        codes: Table | None,
+        sparse_codes: Table | None = None,
+    ) -> "DataSetSection":
         """Return the content for the rows of one data set, the best AUROC first."""
         name = cells[0].cell.data
         return cls(
@@ -55,6 +62,7 @@ class DataSetSection:
             charts=comparison_charts(name, cells),
             studies=[study for cell in cells for study in tuning_studies(cell.cell, cell.origin)],
             codes=codes,
+            sparse_codes=sparse_codes,
         )
 
     def without_rows(self) -> "DataSetSection":

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hourglass.core.paths import Cell
 from hourglass.evaluation import palette
 from hourglass.evaluation.report.cell import read_section
-from hourglass.evaluation.report.codes import study_tables
+from hourglass.evaluation.report.codes import sparse_tables, study_tables
 from hourglass.evaluation.report.data_set import DataSetSection
 from hourglass.evaluation.report.glossary import (
     BEFORE_TUNING,
@@ -47,7 +47,7 @@ class Page:
         The leaderboard is sorted by descending AUROC. `timings` holds the record of the training
         of each cell in tracking/, {} if there is none. Reads the files of each cell's stages.
         """
-        (data, models), studied = grid, study_tables(codes)
+        (data, models), studied, sparse = grid, study_tables(codes), sparse_tables(codes)
         shown, sets = _with_seconds(table, timings), []
         for name in data:
             board = Table.of(shown[shown["data"] == name], BOARD_COLUMNS)
@@ -56,7 +56,7 @@ class Page:
                 for row in board.rows
                 if not row["baseline"] and row["settings"] != BEFORE_TUNING
             ]
-            sets.append(DataSetSection.of(board, cells, studied.get(name)))
+            sets.append(DataSetSection.of(board, cells, studied.get(name), sparse.get(name)))
         return cls(sets, models)
 
     def without(self, private: Collection[str]) -> "Page":

@@ -58,6 +58,9 @@ STUDY_COLUMNS = (
     Column("AUROC_of_boosting_trained_on_synthetic_rows"),
     Column("AUROC_of_boosting_trained_on_real_rows"),
     Column("copied_rows", "whole", "ascending"),
+    LATENT_DIM,
+)
+SPARSE_COLUMNS = (
     Column("L0", "score", "ascending"),
     Column("FVU", first="ascending"),
     Column("FVU_mean_of_samples", first="ascending"),

@@ -1,7 +1,7 @@
 """Analysis `compression`: bytes per sample against reconstruction error (rate and distortion)."""
 
 from collections.abc import Iterable, Iterator
-from math import ceil
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ import pandas as pd
 
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
+from hourglass.detection.inference import batched
 from hourglass.detection.scoring import latent_codes
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Network, is_image
+from hourglass.networks.quantised import Quantised
 from hourglass.studies.compression.codecs import (
     COMPONENT_BITS,
     Quantiser,
@@ -38,10 +40,18 @@ COLUMNS = {
 
 
 def analyse_compression(space: LatentSpace, reference_rates: pd.DataFrame) -> StudyResult:
-    """Compare rate and distortion of the latent code with those of reference methods."""
+    """Compare rate and distortion of the latent code with those of reference methods.
+
+    The metrics of a quantised network are the bits per sample, `code_bits`, and those that an
+    entropy coder needs with the network's prior, `prior_bits`.
+    """
     code_rates = network_rates(space.network, space.prepared)
     table = pd.concat([code_rates, reference_rates], ignore_index=True)
-    return StudyResult(tables={"rates": table}, figures={"rates": rates({"": table})})
+    metrics = {}
+    if isinstance(space.network, Quantised):
+        stored = code_rates.set_index("method").bytes
+        metrics = {"code_bits": 8 * stored["code"], "prior_bits": 8 * stored["code, by the prior"]}
+    return StudyResult(metrics, {"rates": table}, {"rates": rates({"": table})})
 
 
 def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
@@ -52,11 +62,16 @@ def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
     trained with latent_dim k can represent these components, so its optimal error is not above
     that of `truncated`.
 
+    The code of a quantised network has two rows only: `code`, with the same bits for each sample,
+    and `code, by the prior`, with the mean bits of an entropy coder (`Quantised.prior_bits`).
+
     Columns: `latent_dim` is the number of stored values, `bits` the size of a value, `bytes` the
     size of a sample. `reconstruction_error` is the mean squared error in scaled units over normal
     test samples, with pixels clipped to [0, 1]; PSNR is the same in dB for a peak of 1.
     """
     train, test = _samples(prepared)
+    if isinstance(network, Quantised):
+        return _quantised_rates(network, prepared, test)
     reference, z = (latent_codes(network, x, prepared.scaling) for x in (train, test))
     size, largest = z.shape[1], np.finfo(np.float16).max
     stored = [("code", size, bits, Quantiser.fit(reference, bits)(z)) for bits in range(1, 9)]
@@ -69,6 +84,19 @@ def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
         _row(method, units, bits, decode(network, codes), target, clip)
         for method, units, bits, codes in stored
     )
+
+
+def _quantised_rates(network: Quantised, prepared: Prepared, test: np.ndarray) -> pd.DataFrame:
+    """Return rate and distortion of quantised codes of samples, unscaled, (N, *S)."""
+    target, clip = filled_inputs(prepared.scaling, test), is_image(prepared.sample_shape)
+    z = latent_codes(network, test, prepared.scaling)
+    quantiser = network.quantiser
+    row = _row(
+        "code", quantiser.positions, ceil(log2(quantiser.size)), decode(network, z), target, clip
+    )
+    row["bytes"] = network.bits / 8
+    coded = batched(network, network.prior_bits, target).mean()
+    return _table([row, row | {"method": "code, by the prior", "bits": None, "bytes": coded / 8}])
 
 
 def reference_rates(prepared: Prepared) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from hourglass.studies.sparse_codes.units import (
 
 TOP_SAMPLES = 10  # per unit
 UNITS_PER_SHEET, MAX_SHEETS = 20, 5
-SHOWN_UNITS = 8  # on the sheet of the page
+SHOWN_UNITS, SHOWN_SAMPLES = 8, 5  # on the sheet of the page, legible on a phone
 
 
 def analyse_sparse_codes(prepared: Prepared, network: SparseDictionary, seed: int) -> StudyResult:
@@ -80,19 +80,22 @@ def unit_sheets(
 ) -> dict[str, Figure]:
     """Return contact sheets of units: the decoder row, then the samples that activate it most.
 
-    `units` has 8 units from the most to the least frequent one, for the page; `units_01` and later
-    ones have up to 100 units, 20 per sheet.
+    `units` has 8 units from the most to the least frequent one with 5 samples each, for the page;
+    `units_01` and later ones have up to 100 units with 10 samples each, 20 units per sheet.
     """
     shown = {"units": chosen_units(sums, SHOWN_UNITS)}
+    first = TopSamples(top.rows[:SHOWN_SAMPLES], top.activations[:SHOWN_SAMPLES])
     listed = chosen_units(sums, UNITS_PER_SHEET * MAX_SHEETS)
     for number, start in enumerate(range(0, len(listed), UNITS_PER_SHEET), 1):
         shown[f"units_{number:02}"] = listed[start : start + UNITS_PER_SHEET]
-    title = "unit and its firing frequency: decoder weights | samples with label and activation"
-    return {
-        name: draw_sheet(_sheet_rows(prepared, samples, sums, top, w_dec, units), title)
-        for name, units in shown.items()
-        if len(units)
-    }
+    title = "decoder weights of a unit, and the samples that activate it most"
+    figures = {}
+    for name, units in shown.items():
+        if len(units):
+            shown_top = first if name == "units" else top
+            rows = _sheet_rows(prepared, samples, sums, shown_top, w_dec, units)
+            figures[name] = draw_sheet(rows, title)
+    return figures
 
 
 def _sheet_rows(

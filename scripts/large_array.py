@@ -1,6 +1,6 @@
 """Train on an array that is larger than the memory: zeros in a sparse file.
 
-    python scripts/sparse.py --gigabytes 20 --steps 200
+    python scripts/large_array.py --gigabytes 20 --steps 200
 
 Prints one line of JSON: the placement of the samples, seconds, and the peak of the resident memory
 above that after the imports. Other scripts create such data sets with `write_sparse`.
