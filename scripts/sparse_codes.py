@@ -47,18 +47,20 @@ FVU is the sum over samples of the squared error, divided by the sum over sample
 deviation from the mean. L0 is the mean number of active units per sample. `l1` and `gated` have no
 setting for L0: they are trained at several weights of their penalty. For all sparsities, FVU at an
 L0 is interpolated in the logarithms of both between the trained dictionaries. Cells are the mean
-over seeds {", ".join(map(str, SEEDS))} and half the range over them. A dead unit is active for none
+over the seeds and half the range over them. A dead unit is active for none
 of the test vectors; the column is the mean over all dictionaries of the row.
 """
 
 
 def main() -> None:
     """Train the missing dictionaries and write the page."""
-    argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--page", action="store_true", help="write the page of the runs so far")
+    only_page = parser.parse_args().page
     enter(ROOT / "build/sparse_codes")
     torch.set_num_threads(1)
     vectors: dict[str, tuple[Tensor, Tensor]] = {}
-    for seed, name, width, sparsity, setting in _cases():
+    for seed, name, width, sparsity, setting in () if only_page else _cases():
         if not _is_done(name, width, sparsity, setting, seed):
             if name not in vectors:
                 vectors[name] = load_vectors(name)
@@ -181,6 +183,7 @@ def page() -> str:
         for target in L0:
             values = [_at(part, target) for _, part in group.groupby("seed")]
             row[f"FVU at L0 = {target}"] = f"{np.mean(values):.4f} ± {np.ptp(values) / 2:.4f}"
+        row["seeds"] = group.seed.nunique()
         row["dead units"] = f"{group.dead.mean():.2%}"
         row["seconds per training"] = f"{group.seconds.median():.0f}"
         rows.append(row)

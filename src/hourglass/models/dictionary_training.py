@@ -26,9 +26,7 @@ THRESHOLD_RATE = 0.02  # of the running mean over steps
 BANDWIDTH = 0.05  # of the straight-through estimates, in standard deviations of an element
 PREFIXES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # shares of the units, nested in "matryoshka"
 ERROR_BATCH = 1024  # samples
-# The norm of a resampled unit's encoder, relative to the mean of the others. For "l1" it is that of
-# Bricken et al. 2023; units that are selected by rank need the same norm to be active.
-RESAMPLED_SCALE = {"l1": 0.2}
+RESAMPLED_SCALE = 0.2  # of a resampled unit's encoder, relative to the mean norm of the others
 
 
 class DictionaryTraining(nn.Module):
@@ -208,7 +206,7 @@ class DictionaryTraining(nn.Module):
         generator = torch.Generator(x.device).manual_seed(int(self.steps))
         directions = resampled_directions(x - network.b_dec, errors, count, generator)
         others = network.W_enc.T[~dead].norm(dim=1)
-        scale = RESAMPLED_SCALE.get(network.sparsity, 1.0) * (others.mean() if len(others) else 1.0)
+        scale = RESAMPLED_SCALE * (others.mean() if len(others) else 1.0)
         network.W_dec[dead] = directions
         network.W_enc.T[dead] = scale * directions
         network.b_enc[dead] = 0.0

@@ -135,8 +135,8 @@ class Sparse(LitAutoencoder):
             adapt_to_scale(trainer.optimizers[0], schedulers, variance, x.shape[1])
 
     def on_train_epoch_start(self) -> None:
-        """Resample the dead units of a dictionary at some epochs."""
-        if self.dictionary is None:
+        """Resample the dead units of "l1" at some epochs."""
+        if self.dictionary is None or self.sparsity != "l1":
             return
         epochs = self.trainer.max_epochs or 1
         if self.trainer.current_epoch in {int(share * epochs) for share in RESAMPLING} - {0}:
