@@ -30,6 +30,7 @@ WEIGHTS = {"l1": (4.0, 8.0, 16.0, 32.0), "gated": (4.0, 8.0, 16.0, 32.0)}
 ROWS, VALIDATION_ROWS, BATCH_SIZE, EPOCHS, LEARNING_RATE = 24_576, 2048, 256, 6, 2e-3
 CONVOLUTIONAL_EPOCHS, CHANNELS = 3, [8, 16]
 DATA = {"mnist pixels": "MNIST", "convolutional, fashion_mnist": "FashionMNIST"}
+MAX_EXTRAPOLATION = 0.1  # of the logarithm of L0
 KEYS = ["data", "width", "sparsity", "setting", "seed"]
 RESULTS = Path("runs.csv")  # in the folder of the script
 INTRODUCTION = f"""# Sparse codes
@@ -182,7 +183,8 @@ def page() -> str:
         row: dict[str, Any] = {"vectors": name, "width": width, "sparsity": sparsity}
         for target in L0:
             values = [_at(part, target) for _, part in group.groupby("seed")]
-            row[f"FVU at L0 = {target}"] = f"{np.mean(values):.4f} ± {np.ptp(values) / 2:.4f}"
+            text = f"{np.mean(values):.4f} ± {np.ptp(values) / 2:.4f}"
+            row[f"FVU at L0 = {target}"] = "" if np.isnan(values).any() else text
         row["seeds"] = group.seed.nunique()
         row["dead units"] = f"{group.dead.mean():.2%}"
         row["seconds per training"] = f"{group.seconds.median():.0f}"
@@ -194,9 +196,11 @@ def page() -> str:
 
 
 def _at(runs: pd.DataFrame, target: float) -> float:
-    """Return FVU at an L0, by interpolation in logarithms, linear beyond the ends."""
+    """Return FVU at an L0, by interpolation in logarithms; NaN far beyond the ends."""
     runs = runs.sort_values("l0")
     x, y = np.log(runs.l0.to_numpy()), np.log(runs.fvu.to_numpy())
+    if not x[0] - MAX_EXTRAPOLATION < np.log(target) < x[-1] + MAX_EXTRAPOLATION:
+        return np.nan
     i = int(np.clip(np.searchsorted(x, np.log(target)) - 1, 0, len(x) - 2))
     slope = (y[i + 1] - y[i]) / (x[i + 1] - x[i])
     return float(np.exp(y[i] + slope * (np.log(target) - x[i])))
