@@ -30,6 +30,7 @@ WEIGHTS = {"l1": (4.0, 8.0, 16.0, 32.0), "gated": (4.0, 8.0, 16.0, 32.0)}
 ROWS, VALIDATION_ROWS, BATCH_SIZE, EPOCHS, LEARNING_RATE = 24_576, 2048, 256, 6, 2e-3
 CONVOLUTIONAL_EPOCHS, CHANNELS = 3, [8, 16]
 DATA = {"mnist pixels": "MNIST", "convolutional, fashion_mnist": "FashionMNIST"}
+MAX_EXTRAPOLATION = 0.1  # of the logarithm of L0
 KEYS = ["data", "width", "sparsity", "setting", "seed"]
 RESULTS = Path("runs.csv")  # in the folder of the script
 INTRODUCTION = f"""# Sparse codes
@@ -47,18 +48,20 @@ FVU is the sum over samples of the squared error, divided by the sum over sample
 deviation from the mean. L0 is the mean number of active units per sample. `l1` and `gated` have no
 setting for L0: they are trained at several weights of their penalty. For all sparsities, FVU at an
 L0 is interpolated in the logarithms of both between the trained dictionaries. Cells are the mean
-over seeds {", ".join(map(str, SEEDS))} and half the range over them. A dead unit is active for none
+over the seeds and half the range over them. A dead unit is active for none
 of the test vectors; the column is the mean over all dictionaries of the row.
 """
 
 
 def main() -> None:
     """Train the missing dictionaries and write the page."""
-    argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--page", action="store_true", help="write the page of the runs so far")
+    only_page = parser.parse_args().page
     enter(ROOT / "build/sparse_codes")
     torch.set_num_threads(1)
     vectors: dict[str, tuple[Tensor, Tensor]] = {}
-    for seed, name, width, sparsity, setting in _cases():
+    for seed, name, width, sparsity, setting in () if only_page else _cases():
         if not _is_done(name, width, sparsity, setting, seed):
             if name not in vectors:
                 vectors[name] = load_vectors(name)
@@ -172,13 +175,17 @@ def page() -> str:
     """Return the page from all results."""
     runs = pd.read_csv(RESULTS)
     order = [*COMPARED, *OTHERS]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, group in runs.groupby(["data", "width", "sparsity"], sort=False):
         name, width, sparsity = key
-        row = {"vectors": name, "width": width, "sparsity": sparsity}
+        if min(group.groupby("seed").size()) < 2:
+            continue  # nothing to interpolate yet
+        row: dict[str, Any] = {"vectors": name, "width": width, "sparsity": sparsity}
         for target in L0:
             values = [_at(part, target) for _, part in group.groupby("seed")]
-            row[f"FVU at L0 = {target}"] = f"{np.mean(values):.4f} ± {np.ptp(values) / 2:.4f}"
+            text = f"{np.mean(values):.4f} ± {np.ptp(values) / 2:.4f}"
+            row[f"FVU at L0 = {target}"] = "" if np.isnan(values).any() else text
+        row["seeds"] = group.seed.nunique()
         row["dead units"] = f"{group.dead.mean():.2%}"
         row["seconds per training"] = f"{group.seconds.median():.0f}"
         rows.append(row)
@@ -189,9 +196,11 @@ def page() -> str:
 
 
 def _at(runs: pd.DataFrame, target: float) -> float:
-    """Return FVU at an L0, by interpolation in logarithms, linear beyond the ends."""
+    """Return FVU at an L0, by interpolation in logarithms; NaN far beyond the ends."""
     runs = runs.sort_values("l0")
     x, y = np.log(runs.l0.to_numpy()), np.log(runs.fvu.to_numpy())
+    if not x[0] - MAX_EXTRAPOLATION < np.log(target) < x[-1] + MAX_EXTRAPOLATION:
+        return np.nan
     i = int(np.clip(np.searchsorted(x, np.log(target)) - 1, 0, len(x) - 2))
     slope = (y[i + 1] - y[i]) / (x[i + 1] - x[i])
     return float(np.exp(y[i] + slope * (np.log(target) - x[i])))

@@ -1,6 +1,7 @@
 """The training of sparse dictionaries against closed forms and plain loops."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -24,9 +25,14 @@ D, UNITS, K, RATE = 64, 96, 6, 0.005
 X = torch.tensor(load_digits().data[:400] / 16, dtype=torch.float32)
 
 
-def build(sparsity: str, shape: tuple[int, ...] = (D,), **settings) -> Sparse:
+def build(sparsity: Any, shape: tuple[int, ...] = (D,), **settings: Any) -> Sparse:
     torch.manual_seed(0)
-    defaults = {"latent_dim": UNITS, "k": K, "learning_rate": RATE, "schedule": "constant"}
+    defaults: dict[str, Any] = {
+        "latent_dim": UNITS,
+        "k": K,
+        "learning_rate": RATE,
+        "schedule": "constant",
+    }
     return Sparse(shape, sparsity=sparsity, **(defaults | settings))
 
 

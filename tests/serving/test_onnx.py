@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 from unittest.mock import Mock
 
 import numpy as np
@@ -28,6 +29,7 @@ from hourglass.detection.scorers import (
 )
 from hourglass.networks import Convolutional, Dense
 from hourglass.networks.ensemble import Ensemble
+from hourglass.networks.sparse import SparseDictionary, Sparsity
 from hourglass.networks.variational import Variational
 from tests.conftest import ROOT
 from tests.detection.detectors import detector, normal
@@ -136,6 +138,16 @@ def test_every_likelihood_can_be_exported(score_by, likelihood, tmp_path):
     """Log-likelihoods of 784 pixels overflow if their exponentials are added."""
     torch.manual_seed(0)
     network = Variational((1, 28, 28), 2, hidden=[8], likelihood=likelihood, score_by=score_by)
+    assert_exported(detector(network), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sparsity", get_args(Sparsity))
+def test_every_sparse_dictionary_can_be_exported(sparsity, tmp_path):
+    torch.manual_seed(0)
+    network = SparseDictionary((1, 16, 16), 1024, sparsity, 3).requires_grad_(False)
+    if sparsity not in ("l1", "topk"):
+        network.threshold.fill_(0.2)
     assert_exported(detector(network), tmp_path)
 
 
