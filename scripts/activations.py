@@ -1,6 +1,7 @@
 """Measure memory, disk and speed of vectors in shards that are larger than the memory in use.
 
-    python scripts/activations.py --gigabytes 10 --width 768 --steps 2000
+    python scripts/activations.py --gigabytes 10 --width 768 --steps 400
+    python scripts/activations.py --gigabytes 10 --packed
 
 Writes .npy shards of normal random numbers into a temporary folder of the working folder, prepares
 them, trains on them, and reads one epoch, from the disk and not from the page cache of the system.
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=10.0)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float32")
+    parser.add_argument("--packed", action="store_true", help="write .npz files; prepare only")
     parser.add_argument("--shards", type=int, default=20)
     parser.add_argument("--model", default="linear")
     parser.add_argument("--batch-size", type=int, default=4096)
@@ -47,6 +49,9 @@ def main() -> None:
         run("prepare", PREPARE, files)
         size = sum(file.stat().st_size for file in Path("data/prepared").rglob("*.npy"))
         print(json.dumps({"step": "disk", "prepared_gigabytes": size / 1e9}), flush=True)
+        if options.packed:
+            os.chdir(start_folder)
+            return
         train = f"from hourglass.stages.train import train; train('{DATA}', '{options.model}')"
         run("train", train, files)
         for order, batches in (("buffer", 0), ("permutation", options.batches)):
@@ -59,7 +64,7 @@ def main() -> None:
 
 
 def write_shards(folder: Path, options: Any) -> list[Path]:
-    """Write the shards; their numbers repeat after PART_ROWS vectors but for the first one."""
+    """Write the shards; numbers repeat after PART_ROWS vectors but for the first two of each."""
     folder.mkdir()
     dtype = np.dtype(options.dtype)
     rows = int(options.gigabytes * 1e9) // (options.width * dtype.itemsize) // options.shards
@@ -70,10 +75,14 @@ def write_shards(folder: Path, options: Any) -> list[Path]:
         for start in range(0, rows, PART_ROWS):
             stop = min(start + PART_ROWS, rows)
             array[start:stop] = part[: stop - start]
-            array[start:stop, 0] = (np.arange(start, stop) + number * rows) % 2039  # not equal
+            vector = np.arange(start, stop) + number * rows
+            array[start:stop, 0], array[start:stop, 1] = vector % 2039, vector // 2039  # not equal
         array.flush()
         del array
-    return files
+        if options.packed:
+            np.savez(file.with_suffix(".npz"), x=np.load(file, mmap_mode="r"))
+            file.unlink()
+    return sorted(folder.iterdir())
 
 
 def write_settings(options: Any) -> None:
