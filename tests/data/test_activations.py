@@ -46,9 +46,7 @@ def test_every_format_gives_the_rows_of_numpy(name, tmp_path, x):
     rows = np.array([99, 3, 4, 5, 50, -1])
     np.testing.assert_array_equal(raw.x[rows], x[rows])
     np.testing.assert_array_equal(raw.x[10:90:7], x[10:90:7])
-    assert isinstance(raw.x, LazyArray) == (
-        name in {"npy", "column_major", "safetensors", "shards"}
-    )
+    assert isinstance(raw.x, LazyArray) == (name in {"npy", "column_major", "safetensors", "shards"})
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
