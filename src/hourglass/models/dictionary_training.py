@@ -186,7 +186,7 @@ class DictionaryTraining(nn.Module):
         self.variance.copy_(variance_per_element(x))
         self.network.b_dec.copy_(geometric_median(x))
         if self.network.sparsity == "jumprelu":
-            pre = self.network.encoder[1].pre_activations(x[:ERROR_BATCH])
+            pre = self.network.pre_activations(x[:ERROR_BATCH])
             active = len(pre) * self.network.k
             self.network.threshold.fill_(pre.flatten().topk(active).values[-1].clamp_min(0))
 
