@@ -27,7 +27,7 @@ OTHERS = ("matryoshka", "gated", "jumprelu")  # at OTHER_WIDTH only
 OTHER_WIDTH = 1024
 # Weights of the L1 norms, found by trial: L0 of the trained dictionaries spans 8 to 32.
 WEIGHTS = {"l1": (4.0, 8.0, 16.0, 32.0), "gated": (4.0, 8.0, 16.0, 32.0)}
-ROWS, VALIDATION_ROWS, BATCH_SIZE, EPOCHS, LEARNING_RATE = 24_576, 2048, 256, 6, 2e-3
+ROWS, VALIDATION_ROWS, BATCH_SIZE, EPOCHS, LEARNING_RATE = 24_576, 2048, 256, 12, 2e-3
 CONVOLUTIONAL_EPOCHS, CHANNELS = 3, [8, 16]
 DATA = {"mnist pixels": "MNIST", "convolutional, fashion_mnist": "FashionMNIST"}
 MAX_EXTRAPOLATION = 0.1  # of the logarithm of L0
@@ -75,13 +75,12 @@ def main() -> None:
 def _cases() -> list[tuple[int, str, int, str, float]]:
     """Return seed, data, width, sparsity, and k or the weight of the penalty, of all dictionaries.
 
-    The narrow ones and the first seed come first.
+    The narrow ones come first, those of OTHERS last.
     """
-    cases = product(WIDTHS, SEEDS, DATA, (*COMPARED, *OTHERS))
+    cases = [*product(WIDTHS, DATA, SEEDS, COMPARED), *product([OTHER_WIDTH], DATA, SEEDS, OTHERS)]
     return [
         (seed, name, width, sparsity, float(setting))
-        for width, seed, name, sparsity in cases
-        if sparsity in COMPARED or width == OTHER_WIDTH
+        for width, name, seed, sparsity in cases
         for setting in WEIGHTS.get(sparsity, L0)
     ]
 
