@@ -57,6 +57,7 @@ def main() -> None:
     rows = [_compare("training, windows", epochs, max(2, rounds // 3), count)]
     network = Dense(encoding.input_shape, LATENT_DIM, HIDDEN).eval().requires_grad_(False)
     bare = Dense(encoding.input_shape, LATENT_DIM, HIDDEN).eval().requires_grad_(False)
+    assert encoding.heads is not None
     network.add_heads(encoding.heads)
     scorer = FittedScorer.fit(network, encoding, ModelScore(), x)
     for size in STREAMED:

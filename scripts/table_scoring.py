@@ -40,6 +40,7 @@ def main() -> None:
     missing = np.where(rng.random(x.shape) < 0.01, np.nan, x)
     torch.manual_seed(0)
     network = BUILD["card"]((FEATURES,)).eval()
+    assert encoding.heads is not None
     network.add_heads(encoding.heads)
     scaled = torch.from_numpy(encoding(x))
     contestants: dict[str, Callable[[], object]] = {

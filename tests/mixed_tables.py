@@ -69,6 +69,7 @@ def detector_of_codes(
     encoding = TableEncoding.fit(columns, train)
     torch.manual_seed(0)
     network = Dense([encoding.width], 4, hidden=[16])
+    assert encoding.heads is not None
     network.add_heads(encoding.heads)
     inputs = torch.from_numpy(encoding(train))
     optimizer = torch.optim.Adam(network.parameters(), 0.01)

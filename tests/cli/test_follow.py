@@ -41,6 +41,7 @@ def detector() -> LoadedDetector:
     encoding = replace(SeriesEncoding.fit(columns, x), window=WINDOW, step=600.0)
     torch.manual_seed(0)
     network = Dense(encoding.input_shape, 4, [16])
+    assert encoding.heads is not None
     network.add_heads(encoding.heads)
     scoring = FittedScorer.fit(network.eval(), encoding, ModelScore(), x)
     inputs = {

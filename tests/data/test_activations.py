@@ -34,7 +34,8 @@ def refused(*arguments, **settings) -> str:
     with pytest.raises(UserError) as caught:
         Activations(*arguments, **settings).load(NONE).x[:]
     message = str(caught.value)
-    assert "\n" not in message and message.endswith(".")
+    assert "\n" not in message
+    assert message.endswith(".")
     return message
 
 
@@ -46,9 +47,8 @@ def test_every_format_gives_the_rows_of_numpy(name, tmp_path, x):
     rows = np.array([99, 3, 4, 5, 50, -1])
     np.testing.assert_array_equal(raw.x[rows], x[rows])
     np.testing.assert_array_equal(raw.x[10:90:7], x[10:90:7])
-    assert isinstance(raw.x, LazyArray) == (
-        name in {"npy", "column_major", "safetensors", "shards"}
-    )
+    in_place = {"npy", "column_major", "safetensors", "shards"}
+    assert isinstance(raw.x, LazyArray) == (name in in_place)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
@@ -183,7 +183,8 @@ def test_shards_of_different_widths_are_named(tmp_path, x):
     np.save(tmp_path / "a.npy", x)
     np.save(tmp_path / "b.npy", x[:, :4])
     message = refused(str(tmp_path))
-    assert "b.npy have 4 numbers" in message and "a.npy 6" in message
+    assert "b.npy have 4 numbers" in message
+    assert "a.npy 6" in message
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -191,7 +192,7 @@ def test_shards_of_different_widths_are_named(tmp_path, x):
 def test_a_value_that_is_not_finite_is_named_with_file_and_row(name, value, tmp_path, x):
     x[45, 3] = value
     message = refused(str(WRITERS[name](tmp_path, x)))
-    assert "vector 5 of" in message and "part-4.npy" in message or "vector 45 of" in message
+    assert ("vector 5 of" in message and "part-4.npy" in message) or "vector 45 of" in message
 
 
 def test_a_value_beyond_float32_is_refused(tmp_path, x):
@@ -202,7 +203,8 @@ def test_a_value_beyond_float32_is_refused(tmp_path, x):
 def test_an_unknown_key_names_those_that_exist(tmp_path, x):
     np.savez(tmp_path / "x.npz", layer3=x, layer4=x)
     message = refused(str(tmp_path / "x.npz"), key="layer5")
-    assert "layer3" in message and "layer4" in message
+    assert "layer3" in message
+    assert "layer4" in message
     assert "name one in `key`" in refused(str(tmp_path / "x.npz"))
     np.testing.assert_array_equal(loaded(str(tmp_path / "x.npz"), key="layer4"), x)
 
@@ -254,7 +256,7 @@ def test_lists_of_different_lengths_are_refused(tmp_path):
 def test_wrong_settings_are_refused(tmp_path, x):
     np.save(tmp_path / "x.npy", x)
     with pytest.raises(UserError, match="none, standard"):
-        Activations("x.npy", scaling="robust")  # type: ignore[arg-type]
+        Activations("x.npy", scaling="robust")
     assert "names no array" in refused(str(tmp_path), normal="a")
     assert "has no array 'kind'" in refused(str(tmp_path), label="kind")
     (tmp_path / "empty").mkdir()

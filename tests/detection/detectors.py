@@ -38,6 +38,7 @@ def detector(
     scaling: Encoding = Scaling.of_images(255)
     if not image:
         scaling = number_encoding(train, table_scaling)
+        assert scaling.heads is not None
         network.add_heads(scaling.heads)
     scoring = FittedScorer.fit(network, scaling, scorer or ModelScore(), train)
     scores = scoring(calibration)

@@ -48,6 +48,7 @@ def make_detector(folder: Path, images: bool, network_folder: Path | None = None
         network = Dense([3], 2)
         x = rng.normal(size=(60, 3))  # type: ignore[assignment]
         scaling = TableEncoding.fit([Column(name) for name in "abc"], x, "standard")
+        assert scaling.heads is not None
         network.add_heads(scaling.heads)
     network = network.eval().requires_grad_(False)
     scoring = FittedScorer.fit(network, scaling, ModelScore(), x)
