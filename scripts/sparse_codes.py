@@ -27,7 +27,7 @@ OTHERS = ("matryoshka", "gated", "jumprelu")  # at OTHER_WIDTH only
 OTHER_WIDTH = 1024
 # Weights of the L1 norms, found by trial: L0 of the trained dictionaries spans 8 to 32.
 WEIGHTS = {"l1": (4.0, 8.0, 16.0, 32.0), "gated": (4.0, 8.0, 16.0, 32.0)}
-ROWS, VALIDATION_ROWS, BATCH_SIZE, EPOCHS, LEARNING_RATE = 24_576, 2048, 256, 12, 2e-3
+ROWS, VALIDATION_ROWS, BATCH_SIZE, EPOCHS, LEARNING_RATE = 24_576, 2048, 256, 6, 2e-3
 CONVOLUTIONAL_EPOCHS, CHANNELS = 3, [8, 16]
 DATA = {"mnist pixels": "MNIST", "convolutional, fashion_mnist": "FashionMNIST"}
 MAX_EXTRAPOLATION = 0.1  # of the logarithm of L0
