@@ -80,7 +80,7 @@ def write_shards(folder: Path, options: Any) -> list[Path]:
         array.flush()
         del array
         if options.packed:
-            np.savez(file.with_suffix(".npz"), x=np.load(file, mmap_mode="r"))
+            np.savez(file.with_suffix(".npz"), x=np.load(file, mmap_mode="r", allow_pickle=False))
             file.unlink()
     return sorted(folder.iterdir())
 

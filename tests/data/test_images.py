@@ -57,6 +57,7 @@ def score(path: Path, raw):
     """Return the only chunk of images that a detector of prepared images reads."""
     spec = SimpleNamespace(
         columns=[],
+        vectors=None,
         feature_names=[],
         sample_shape=raw.x.shape[1:],
         full_scale=255.0,

@@ -30,6 +30,7 @@ def brightness_detector(fit: Fit) -> SimpleNamespace:
     )
     return SimpleNamespace(
         columns=[],
+        vectors=None,
         sample_shape=(1, *INPUT),
         full_scale=255.0,
         image_format=form,

@@ -9,7 +9,7 @@ from typing import Any
 
 from hourglass.core.errors import UserError
 
-MAX_NAMES_SHOWN = 16  # in a hint; all variants
+MAX_NAMES_SHOWN = 24  # in a hint; all variants
 MAX_NAMES_COMPARED = 10_000  # with a misspelt name, which takes time per name
 MAX_QUOTE_CHARACTERS = 40  # of a rejected value in a message
 SHORT_REPR = reprlib.Repr()  # does not walk through long or deep values

@@ -46,6 +46,7 @@ class Sparse(LitAutoencoder):
     With layers `hidden`, which only "kl" and "l1" take, or with `tied`, "l1" is the penalty
     sparsity_weight / D * sum_j |z_j| on the code of a dense network.
 
+    A code of fewer than `k` units keeps all of them.
     Raises a UserError if a setting is out of range or does not apply to the sparsity.
     """
 
@@ -79,7 +80,7 @@ class Sparse(LitAutoencoder):
                 sample_shape, latent_dim, hidden, activation, code_activation, tied, bounded
             )
         else:
-            network = SparseDictionary(sample_shape, latent_dim, sparsity, k)
+            network = SparseDictionary(sample_shape, latent_dim, sparsity, min(k, latent_dim))
         super().__init__(network, **training)
         self.sparsity = sparsity
         self.target = target

@@ -133,7 +133,8 @@ def test_the_encoder_of_every_variant_can_be_fine_tuned(build, variant, prepared
     few = LabelledSplits(*(part.first(33) for part in vars(splits).values()))
     result = fine_tune(network, prepared.scaling, few, replace(SHORT, epochs=1))
     before, after = network.state_dict(), result.classifier.network.state_dict()
-    weights = [key for key in before if key.startswith("encoder.") and key.endswith("weight")]
+    encoder = [key for key in before if key.startswith("encoder.")]
+    weights = [key for key in encoder if key.endswith(("weight", "W_enc"))]
     assert weights
     assert not any(torch.equal(before[key], after[key]) for key in weights)
 
