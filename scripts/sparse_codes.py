@@ -50,9 +50,10 @@ L0 is interpolated in the logarithms of both between the trained dictionaries. C
 over the seeds and half the range over them. A dead unit is active for none
 of the test vectors; the column is the mean over all dictionaries of the row.
 
-The trainings are short: {ROWS // BATCH_SIZE * EPOCHS} steps. Many units are dead after them at small L0 and on activations, and
-`l1`, which resamples dead units at four epochs, has the most. The settings of the auxiliary loss were
-chosen by `batch_topk` on MNIST's test images with seed 0, so its rows are slightly optimistic there.
+The trainings are short: {ROWS // BATCH_SIZE * EPOCHS} steps. Many units are dead after them at
+small L0 and on activations; `l1`, which resamples dead units at four epochs, has the most. The
+settings of the auxiliary loss were chosen by `batch_topk` on MNIST's test images with seed 0, so
+its rows are slightly optimistic there.
 """
 
 
