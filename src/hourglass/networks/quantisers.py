@@ -121,6 +121,7 @@ class CodebookAverages(nn.Module):
     @torch.no_grad()
     def update(self, quantiser: VectorQuantiser, z: Tensor) -> None:
         """Move the codebooks of a quantiser by the codes of a batch, (N, latent_dim)."""
+        z = z.to(self.sums.dtype)  # in mixed precision, codes have less
         parts = quantiser.parts(z)
         chosen = functional.one_hot(quantiser.indices(z), quantiser.size).to(z.dtype)
         counts = over_processes(chosen.sum(0))
