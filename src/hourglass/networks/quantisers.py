@@ -125,7 +125,8 @@ class CodebookAverages(nn.Module):
         parts = quantiser.parts(z)
         chosen = functional.one_hot(quantiser.indices(z), quantiser.size).to(z.dtype)
         counts = over_processes(chosen.sum(0))
-        sums = over_processes(torch.einsum("npk,npc->pkc", chosen, parts))
+        with torch.autocast(z.device.type, enabled=False):
+            sums = over_processes(torch.einsum("npk,npc->pkc", chosen, parts))
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         mean = self.counts.mean(1, keepdim=True)
