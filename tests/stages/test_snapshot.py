@@ -15,7 +15,9 @@ def train_content(**init_args: object) -> dict:
     """Return the content for the training of a variant with these settings."""
     path, kind = CONFIGS / "model" / "mine.yaml", "hourglass.models.ensemble.Ensemble"
     path.write_text(json.dumps({"class_path": kind, "init_args": init_args}), encoding="utf-8")
-    external = {stage: [] for stage in (*snapshot.CELL_STAGES, *snapshot.OTHER_STAGES)}
+    external: dict[str, list[str]] = {
+        stage: [] for stage in (*snapshot.CELL_STAGES, *snapshot.OTHER_STAGES)
+    }
     return snapshot._cell(Cell("digits", "mine"), external)["train"]
 
 
