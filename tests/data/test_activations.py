@@ -120,6 +120,18 @@ def test_labels_decide_about_anomalies(place, tmp_path, x):
     np.testing.assert_array_equal(raw.anomaly, classes == 2)
 
 
+def test_a_relative_path_goes_with_an_absolute_file_of_labels(tmp_path, x, monkeypatch):
+    folder = tmp_path / "workspace/vectors"
+    folder.mkdir(parents=True)
+    np.save(folder / "x.npy", x)
+    np.save(tmp_path / "labels.npy", np.arange(100) % 2)
+    monkeypatch.chdir(tmp_path / "workspace")
+    raw = Activations("vectors", label=str(tmp_path / "labels.npy"), normal=[0]).load(NONE)
+    assert set(raw.source["files"]) == {"workspace/vectors/x.npy", "labels.npy"}
+    assert raw.source["files"]["workspace/vectors/x.npy"].encode() in raw.x.identity()
+    raw.x.save(tmp_path)
+
+
 def test_splits_depend_on_the_seed_and_cover_all_vectors(tmp_path, x):
     np.save(tmp_path / "x.npy", x)
     first, same, other = (

@@ -30,8 +30,10 @@ def test_an_axis_is_logarithmic_only_for_positive_values_of_several_magnitudes()
     assert Axis.around("x", [1, 100]).log
     assert not Axis.around("x", [0, 100]).log
     assert not Axis.around("x", [1, 3]).log
-    constant = Axis.around("x", [0.5, 0.5])
-    assert constant.low < 0.5 < constant.high
+    for value, margin in itertools.product([0.5, 0.0, -2.0], [0.0, 0.05]):
+        constant = Axis.around("x", [value, value], margin)
+        assert constant.low < value < constant.high
+        assert constant.ticks()
     np.testing.assert_allclose(Axis("x", 1, 100, log=True).place([1, 10, 100]), [0, 0.5, 1])
 
 

@@ -37,6 +37,14 @@ def test_codebooks_move_in_training_only(make):
     assert not torch.equal(module.network.quantiser.codebooks, before)
 
 
+def test_codebooks_move_in_mixed_precision(make):
+    module, x = make("vq"), Images().x
+    before = module.network.quantiser.codebooks.clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        module.training_loss(x).backward()
+    assert not torch.equal(module.network.quantiser.codebooks, before)
+
+
 @KINDS
 def test_the_averages_of_codebooks_are_not_in_the_trained_network(make, quantisation):
     module = make(quantisation)

@@ -273,6 +273,16 @@ def test_active_units_give_the_loss_and_the_gradients_of_dense_products(sparsity
         torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-6)
 
 
+@ALL
+def test_mixed_precision_trains_and_counts_units(sparsity):
+    module = build(sparsity)
+    fit(module, X, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = module.training_loss(X)
+    assert loss.isfinite()
+    assert dictionary(module).idle.dtype == network(module).threshold.dtype == torch.float32
+
+
 def test_resampling_revives_dead_units():
     module = build("l1")
     optimizer = fit(module, X, 5)

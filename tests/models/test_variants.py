@@ -192,6 +192,15 @@ def test_every_weight_is_trained(module, x):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
 
 
+def test_the_loss_in_mixed_precision_is_that_in_single_precision(module, x):
+    torch.manual_seed(0)
+    expected = module.training_loss(x)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = module.training_loss(x)
+    torch.testing.assert_close(loss, expected, rtol=0.1, atol=0.01, check_dtype=False)
+
+
 def test_a_batch_of_one_sample_can_be_scored_and_trained_on(train, module, x):
     torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1])
     assert all(np.isfinite(train(module, x[:1], 2)))

@@ -181,6 +181,9 @@ def test_files_of_earlier_versions_are_read(tmp_path):
         ({"d_sae": 21}, r"W_enc is \(6, 20\)"),
         ({"architecture": "topk", "k": 21}, "k is 21, but must be at most"),
         ({"architecture": "topk", "k": None}, "k is None"),
+        ({"activation_fn": "topk", "activation_fn_kwargs": [3]}, "k is None"),
+        ({"apply_b_dec_to_input": "false"}, "apply_b_dec_to_input is 'false'"),
+        ({"rescale_acts_by_decoder_norm": 1}, "rescale_acts_by_decoder_norm is 1"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(changes, message, tmp_path):

@@ -47,4 +47,9 @@ def import_(dictionary: Path, name: str) -> Path:
         f"{path.as_posix()} names a {network.sparsity} dictionary of {inputs:,} inputs and "
         f"{units:,} units; continue with `hourglass train <data> {name}`"
     )
+    if not inside:
+        print(
+            f"its files are outside this workspace; to train {name} in another clone, copy them to "
+            "data/own and import them from there"
+        )
     return path

@@ -81,7 +81,8 @@ class Activations(DataSet):
         files = open_files(paths, self.key, roles)
         root = _common_folder([*paths, *beside])
         digests = {
-            os.path.relpath(path, root): sha256(path) for path in dict.fromkeys([*paths, *beside])
+            Path(os.path.relpath(path, root)).as_posix(): sha256(path)
+            for path in dict.fromkeys([*paths, *beside])
         }
         x: Any = LazyVectors(root, files, digests)
         if any(file.header.offset is None for file in files):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import accumulate
@@ -129,7 +130,7 @@ class LazyVectors(LazyArray):
             release_pages(array)
 
     def _name(self, file: VectorFile) -> str:
-        return file.path.relative_to(self.root).as_posix()
+        return Path(os.path.relpath(file.path, self.root)).as_posix()
 
 
 def all_finite(values: np.ndarray) -> bool:

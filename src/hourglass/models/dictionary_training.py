@@ -163,6 +163,7 @@ class DictionaryTraining(nn.Module):
         The threshold is the running mean of the smallest active value of a batch (Bussmann et al.
         2024, equation 5). All processes get the same statistics.
         """
+        z = z.to(self.idle.dtype)  # in mixed precision, codes have less
         least = torch.where(z > 0, z, torch.inf).min() if z.numel() else self.variance * torch.inf
         statistics = torch.cat([codes.fired(z), least[None]])
         processes = 1

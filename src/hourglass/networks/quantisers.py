@@ -121,10 +121,12 @@ class CodebookAverages(nn.Module):
     @torch.no_grad()
     def update(self, quantiser: VectorQuantiser, z: Tensor) -> None:
         """Move the codebooks of a quantiser by the codes of a batch, (N, latent_dim)."""
+        z = z.to(self.sums.dtype)  # in mixed precision, codes have less
         parts = quantiser.parts(z)
         chosen = functional.one_hot(quantiser.indices(z), quantiser.size).to(z.dtype)
         counts = over_processes(chosen.sum(0))
-        sums = over_processes(torch.einsum("npk,npc->pkc", chosen, parts))
+        with torch.autocast(z.device.type, enabled=False):
+            sums = over_processes(torch.einsum("npk,npc->pkc", chosen, parts))
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         mean = self.counts.mean(1, keepdim=True)

@@ -23,6 +23,7 @@ from hourglass.networks.sparse import SparseDictionary, Sparsity
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 FORMAT_VERSION = "6.0.0"  # of SAELens
 MAX_CONFIG_BYTES = 1 << 20
+SWITCHES = ("apply_b_dec_to_input", "rescale_acts_by_decoder_norm")
 SHARED = ("W_enc", "W_dec", "b_dec")
 # The tensors of each architecture besides SHARED. The last two are checkpoints of trainings, whose
 # results SAELens writes as jumprelu.
@@ -122,6 +123,9 @@ def read_dictionary(folder: Path) -> SparseDictionary:
     inputs, units = (_whole(config, key, folder) for key in ("d_in", "d_sae"))
     tensors = _read_tensors(folder, architecture, inputs, units)
     k = _whole(config, "k", folder) if architecture == "topk" else 1
+    for key in SWITCHES:
+        if key in config and not isinstance(config[key], bool):
+            raise UserError(f"{folder}: {key} is {config[key]!r:.40}, but must be true or false.")
     weights = _to_jumprelu(tensors, architecture, config)
     for name, weight in weights.items():
         if not weight.float().isfinite().all():
@@ -167,7 +171,8 @@ def _architecture(config: dict[str, Any], folder: Path) -> str:
     name = config.get("architecture", "standard")
     activation = config.get("activation_fn_str") or config.get("activation_fn") or "relu"
     if name == "standard" and activation == "topk":  # before SAELens 6
-        name, config["k"] = "topk", (config.get("activation_fn_kwargs") or {}).get("k")
+        arguments = config.get("activation_fn_kwargs")
+        name, config["k"] = "topk", arguments.get("k") if isinstance(arguments, dict) else None
     elif activation not in ("relu", "topk"):
         raise UserError(f"{folder}: the activation {activation!r:.40} is not supported; only relu.")
     if not isinstance(name, str) or name not in TENSORS:

@@ -92,7 +92,7 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
     """
     modules = _modules(model_config(cell.model), f"configs/model/{cell.model}.yaml")
     own_modules = [module for module in modules if not module.startswith("hourglass.")]
-    inner = [*_inner_variant(model_config(cell.model)), *_inner_variant(cell_config(cell))]
+    inner = [*_inner_variants(model_config(cell.model)), *_inner_variants(cell_config(cell))]
     content: dict[str, dict[str, Any]] = {}
     for stage in CELL_STAGES:
         own = [*modules, *inner] if stage == "train" else own_modules
@@ -100,8 +100,11 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
     content["train"] = {"settings": cell_config(cell), **content["train"]}
     for config in (model_config(cell.model), cell_config(cell)):
         weights = Path(str((config.get("init_args") or {}).get("weights") or ""))
-        if weights.is_file():  # of the backbone of a feature autoencoder
+        if weights.is_file():  # of a backbone, or of an imported dictionary
             content["train"]["weights"] = sha256(weights)
+            settings = weights.with_name("cfg.json")  # of a dictionary of SAELens
+            if settings.is_file():
+                content["train"]["dictionary"] = sha256(settings)
     stage = "calibrate-threshold"
     content[stage] = {"settings": _calibration_settings(), **content[stage]}
     return content
@@ -113,13 +116,21 @@ def _features(grid: Params) -> dict[str, Any]:
     return {"models": models, "maps": grid.pixel_threshold} if models else {}
 
 
-def _inner_variant(config: dict[str, Any]) -> list[str]:
-    """Return the module of this package with the variant that a variant trains, if it names one."""
-    named = (config.get("init_args") or {}).get("variant") or {}
-    module, _, name = str(named.get("class_path", "")).rpartition(".")
-    if module == "hourglass.models":  # a public name, imported from its own module
-        module += "".join(f".{file}" for file, variant in VARIANTS.items() if variant == name)
-    return [module] if module.startswith("hourglass.models.") and source_file(module) else []
+def _inner_variants(config: dict[str, Any]) -> list[str]:
+    """Return the modules of this package with the variants that a variant trains, if it names any.
+
+    They are named under `variant`, or in the list `variants` of an ensemble.
+    """
+    settings = config.get("init_args") or {}
+    modules = []
+    for named in [settings.get("variant"), *(settings.get("variants") or ())]:
+        if not isinstance(named, dict):
+            continue  # training says so if it is wrong
+        module, _, name = str(named.get("class_path", "")).rpartition(".")
+        if module == "hourglass.models":  # a public name, imported from its own module
+            module += "".join(f".{file}" for file, variant in VARIANTS.items() if variant == name)
+        modules.append(module)
+    return [name for name in modules if name.startswith("hourglass.models.") and source_file(name)]
 
 
 def _calibration_settings() -> dict[str, Any]:

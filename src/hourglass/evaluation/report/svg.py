@@ -33,12 +33,15 @@ class Axis:
     def around(cls, label: str, values: Values, margin: float = 0.05) -> "Axis":
         """Return an axis that spans values, with a margin as a fraction of its length.
 
-        It is logarithmic if all values are positive and max / min is at least MIN_LOG_RATIO.
+        It is logarithmic if all values are positive and max / min is at least MIN_LOG_RATIO. Equal
+        values are in its middle.
         """
         low, high = float(np.min(values)), float(np.max(values))
         if low > 0 and MIN_LOG_RATIO * low <= high:
             factor = (high / low) ** margin
             return cls(label, low / factor, high * factor, log=True)
+        if low == high:
+            margin = margin or 0.05  # without it, the axis has no length
         span = (high - low) or abs(high) or 1.0
         return cls(label, low - margin * span, high + margin * span)
 
