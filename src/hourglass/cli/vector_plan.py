@@ -69,7 +69,7 @@ def plan_vectors(
     index or group keeps vectors of a group in one split.
     """
     given = replace(roles, label=None, normal=())
-    if given.columns or given.drop or given.intervals or given.rows:
+    if given.columns or given.drop or given.intervals or given.rows or given.skip_damaged:
         raise UserError(
             f"{path} holds vectors, which have no columns; give no option but --label and --normal."
         )
