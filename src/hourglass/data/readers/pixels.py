@@ -115,7 +115,7 @@ def white_of_range(
         return 1.0 if highest <= 1 else BYTE
     raise UserError(
         f"{name} holds pixels from {lowest:g} to {highest:g}; set `full_scale` to the value of "
-        "white. For vectors, not images, give them as (N, D)."
+        "white, or give vectors, not images, as (N, D)."
     )
 
 
