@@ -60,6 +60,12 @@ def test_the_estimate_of_q_is_unbiased():
     assert np.mean(estimates) == pytest.approx(densities[0].mean(), rel=1e-9)
 
 
+def test_a_batch_of_one_sample_has_no_total_correlation():
+    """Its units are independent given the sample; the weights of the estimate add up to 1."""
+    _, correlation, _ = kl_terms(*(each[:1] for each in posteriors(6, 0.5)), 1000)
+    assert float(correlation) == pytest.approx(0, abs=1e-9)
+
+
 def test_the_loss_is_the_elbo_and_the_weighted_total_correlation(build):
     settings = {"latent_dim": 3, "hidden": [8], "schedule": "constant"}
     variational, x = Variational(SHAPE, **settings), Images().x

@@ -83,7 +83,7 @@ def kl_terms(
     count = len(z)
     # (N, N, latent_dim): log q(z_i given x_k) of each unit
     densities = log_normal(z[:, None], mean, log_var)
-    own = 1 / max(train_samples, count)
+    own = 1 / max(train_samples, count) if count > 1 else 1.0  # no others to share the rest
     weights = z.new_full((count, count), (1 - own) / max(count - 1, 1)).fill_diagonal_(own)
     log_weights = weights.log()
     log_q = (densities.sum(2) + log_weights).logsumexp(1)
