@@ -53,9 +53,8 @@ of the test vectors; the column is the mean over all dictionaries of the row.
 The trainings are short: {ROWS // BATCH_SIZE * EPOCHS} steps. Many units are dead after them at
 small L0 and on activations; `l1`, which resamples dead units at three epochs, has the most. On
 pixels at L0 = 8 the error of `topk` is below that of `batch_topk`, by more than the spread of the
-seeds. The
-settings of the auxiliary loss were chosen by `batch_topk` on MNIST's test images with seed 0, so
-its rows are slightly optimistic there.
+seeds. The settings of the auxiliary loss were chosen by `batch_topk` on MNIST's test images with
+seed 0, so its rows are slightly optimistic there.
 """
 
 
