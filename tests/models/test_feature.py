@@ -72,7 +72,8 @@ def test_features_are_standardised_over_the_training_images(fit, x):
     [
         ("Denoising", {"hidden": [16]}),
         ("Variational", {"hidden": [16]}),
-        ("Sparse", {"hidden": [16]}),
+        ("Sparse", {}),
+        ("Sparse", {"sparsity": "kl", "hidden": [16]}),
         ("Convolutional", {"channels": [4]}),
         ("Ensemble", {"width": 8}),
     ],

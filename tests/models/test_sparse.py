@@ -17,7 +17,8 @@ X = torch.tensor(load_digits().images[:200, None] / 16, dtype=torch.float32)
 
 def sparse(**settings) -> Sparse:
     torch.manual_seed(0)
-    return Sparse(SHAPE, UNITS, learning_rate=0.01, schedule="constant", **settings)
+    settings = {"sparsity": "kl", "learning_rate": 0.01, "schedule": "constant"} | settings
+    return Sparse(SHAPE, UNITS, **settings)
 
 
 @pytest.fixture
