@@ -17,8 +17,8 @@ X = torch.tensor(load_digits().images[:200, None] / 16, dtype=torch.float32)
 
 def sparse(**settings) -> Sparse:
     torch.manual_seed(0)
-    settings = {"sparsity": "kl", "learning_rate": 0.01, "schedule": "constant"} | settings
-    return Sparse(SHAPE, UNITS, **settings)
+    kind = settings.pop("sparsity", "kl")
+    return Sparse(SHAPE, UNITS, sparsity=kind, learning_rate=0.01, schedule="constant", **settings)
 
 
 @pytest.fixture
