@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from hourglass.models.dictionary_statistics import (
     geometric_median,
     resampled_directions,
     variance_per_element,
 )
+from hourglass.networks.processes import over_processes, process_count
 from hourglass.networks.sparse import SparseDictionary
 from hourglass.networks.sparse_activations import JumpReLU, Step
 from hourglass.networks.sparse_codes import TrainingCodes, training_codes
@@ -166,10 +167,7 @@ class DictionaryTraining(nn.Module):
         z = z.to(self.idle.dtype)  # in mixed precision, codes have less
         least = torch.where(z > 0, z, torch.inf).min() if z.numel() else self.variance * torch.inf
         statistics = torch.cat([codes.fired(z), least[None]])
-        processes = 1
-        if distributed.is_available() and distributed.is_initialized():
-            processes = distributed.get_world_size()
-            distributed.all_reduce(statistics)
+        statistics, processes = over_processes(statistics), process_count()
         fired, least = statistics[:-1], statistics[-1] / processes
         self.idle.add_(len(codes.centred) * processes).mul_(fired == 0)
         self.steps += 1

@@ -5,11 +5,12 @@ The values are numbered from 0: indices, (N, positions).
 """
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hourglass.core.errors import UserError
 from hourglass.networks.base import require_at_least
+from hourglass.networks.processes import of_first_process, over_processes, process_count
 
 
 class Quantiser(nn.Module):
@@ -158,25 +159,3 @@ class CodeNorm(nn.BatchNorm1d):
                 # `data`: autograd has saved the statistics, but does not use them in training.
                 statistic.data.copy_(over_processes(statistic) / process_count())
         return normalised
-
-
-def process_count() -> int:
-    """Return the number of processes of a training."""
-    is_distributed = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if is_distributed else 1
-
-
-def over_processes(tensor: Tensor) -> Tensor:
-    """Return the sum of a tensor over all processes."""
-    if process_count() > 1:
-        tensor = tensor.clone()
-        distributed.all_reduce(tensor)
-    return tensor
-
-
-def of_first_process(tensor: Tensor) -> Tensor:
-    """Return the tensor of the first process."""
-    if process_count() > 1:
-        tensor = tensor.contiguous()
-        distributed.broadcast(tensor, 0)
-    return tensor

@@ -13,7 +13,6 @@ from hourglass.networks.onednn_linear import linear
 from hourglass.networks.sparse_products import decode
 
 Sparsity: TypeAlias = Literal["l1", "topk", "batch_topk", "jumprelu", "gated", "matryoshka"]
-WITH_THRESHOLD = ("batch_topk", "jumprelu", "gated", "matryoshka")
 
 
 class SparseDictionary(Network):
