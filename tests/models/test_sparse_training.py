@@ -15,7 +15,7 @@ from hourglass.models.dictionary_optimizer import adapt_to_scale, reset_units
 from hourglass.models.dictionary_statistics import geometric_median, variance_per_element
 from hourglass.models.dictionary_training import PREFIXES, DictionaryTraining
 from hourglass.models.sparse import Sparse
-from hourglass.networks import sparse_codes
+from hourglass.networks import training_codes
 from hourglass.networks.sparse import SparseDictionary
 from tests.data.test_table_encoding import COLUMNS, mixed
 
@@ -267,8 +267,8 @@ def test_active_units_give_the_loss_and_the_gradients_of_dense_products(sparsity
     module = build(sparsity)
     fit(module, X, 2)
     dense = loss_and_gradients(module)
-    monkeypatch.setattr(sparse_codes, "is_worthwhile", lambda samples, weight: True)
-    monkeypatch.setattr(sparse_codes, "MAX_ACTIVE_SHARE", 1.0)
+    monkeypatch.setattr(training_codes, "is_worthwhile", lambda samples, weight: True)
+    monkeypatch.setattr(training_codes, "MAX_ACTIVE_SHARE", 1.0)
     for actual, expected in zip(loss_and_gradients(module), dense, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-6)
 

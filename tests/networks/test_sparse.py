@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.core.errors import UserError
-from hourglass.networks import sparse_codes, sparse_products
+from hourglass.networks import sparse_products, training_codes
 from hourglass.networks.sparse import SparseDictionary
 from hourglass.networks.sparse_activations import (
     JumpReLU,
@@ -133,8 +133,8 @@ def test_the_step_estimate_is_the_slope_of_the_expected_count():
 def always_sparse(monkeypatch):
     """Use products of active units for codes of any size and density."""
     monkeypatch.setattr(sparse_products, "is_worthwhile", lambda samples, weight: True)
-    monkeypatch.setattr(sparse_codes, "is_worthwhile", lambda samples, weight: True)
-    for module in (sparse_products, sparse_codes):
+    monkeypatch.setattr(training_codes, "is_worthwhile", lambda samples, weight: True)
+    for module in (sparse_products, training_codes):
         monkeypatch.setattr(module, "MAX_ACTIVE_SHARE", 1.0)
 
 
@@ -150,7 +150,7 @@ def outcome(network: SparseDictionary, x: Tensor) -> tuple[Tensor, ...]:
     """Return values of a training step and all gradients, for codes squared as an activation."""
     network.requires_grad_()
     inputs = x.clone().requires_grad_()
-    codes = sparse_codes.training_codes(network, inputs, torch.tensor(0.1))
+    codes = training_codes.training_codes(network, inputs, torch.tensor(0.1))
     threshold = codes.of_units(network.threshold.detach().clamp(min=0))
     z = torch.where(codes.values > threshold, codes.values.square(), 0.0)
     *_, last = codes.decode_nested(z, network.W_dec, [UNITS // 4, UNITS])

@@ -13,7 +13,7 @@ from hourglass.models.dictionary_statistics import (
 from hourglass.networks.processes import over_processes, process_count
 from hourglass.networks.sparse import SparseDictionary
 from hourglass.networks.sparse_activations import JumpReLU, Step
-from hourglass.networks.sparse_codes import TrainingCodes, training_codes
+from hourglass.networks.training_codes import TrainingCodes, training_codes
 
 LogitsLoss = Callable[[Tensor, Tensor], Tensor]  # of samples and logits, (N, *S) each
 PENALISED = ("l1", "jumprelu", "gated")  # sparsities with a penalty, whose weight rises at first
