@@ -10,9 +10,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import construct, import_class, mapping, resolve
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Activation, Network, is_image
-from hourglass.networks.base import require_at_least
-from hourglass.networks.ensemble import Ensemble as EnsembleNetwork
-from hourglass.networks.members import Members
+from hourglass.networks.base import EnsembleNetwork, require_at_least
+from hourglass.networks.ensemble import Ensemble as DenseEnsemble
 from hourglass.networks.mixed_ensemble import MixedEnsemble
 from hourglass.networks.weights import describe
 
@@ -63,14 +62,12 @@ class Ensemble(LitAutoencoder):
             raise UserError(f"batch_share is {batch_share}, but must be above 0 and at most 1.")
         # A tuple, so that the weights of the networks are not registered twice.
         self._variants = tuple(_build(variant, sample_shape) for variant in variants or ())
-        network: Members
+        network: EnsembleNetwork
         if self._variants:
             network = _joined([variant.network for variant in self._variants], sample_shape)
         else:
             size, bounded = members * width, is_image(sample_shape)
-            network = EnsembleNetwork(
-                sample_shape, size, members, activation, bounded, connectivity
-            )
+            network = DenseEnsemble(sample_shape, size, members, activation, bounded, connectivity)
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)
         self.members, self.batch_share = members, batch_share
 
@@ -80,7 +77,7 @@ class Ensemble(LitAutoencoder):
             return torch.stack([variant.training_loss(x) for variant in self._variants]).mean()
         clean = self.member_samples(x)
         inputs = torch.stack([self.corrupt(samples) for samples in clean])
-        assert isinstance(self.network, EnsembleNetwork)
+        assert isinstance(self.network, DenseEnsemble)
         logits = self.network.decoder(self.network.encoder.members(inputs))
         if self.trim:  # of each member's samples
             losses = [self.logits_loss(*pair) for pair in zip(clean, logits, strict=True)]

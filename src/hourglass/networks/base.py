@@ -1,5 +1,6 @@
-"""The base class of all networks, their activation functions, and a check of their settings."""
+"""The base classes of networks, their activation functions, and checks of their settings."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -199,6 +200,18 @@ class Network(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """Return the anomaly score, here the reconstruction error: (N, *S) -> (N,)."""
         return self.error(x)
+
+
+class EnsembleNetwork(Network):
+    """A network of several members: it joins their codes and averages their outputs."""
+
+    @abstractmethod
+    def member_logits(self, z: Tensor) -> Tensor:
+        """Return the outputs of every member before the activation: (N, L) -> (N, members, *S)."""
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """Return the mean output of the members: (N, latent_dim) -> (N, *S)."""
+        return self.member_logits(z).mean(1)
 
 
 class _LargestTensor(TorchFunctionMode):

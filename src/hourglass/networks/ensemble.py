@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import ACTIVATIONS, Activation, constructor_arguments
+from hourglass.networks.base import ACTIVATIONS, Activation, EnsembleNetwork, constructor_arguments
 from hourglass.networks.heads import FillMissing, TableHeads
-from hourglass.networks.members import Members
 
 
-class Ensemble(Members):
+class Ensemble(EnsembleNetwork):
     """A number of dense networks, each with one hidden layer as wide as its code.
 
     The code joins those of all `members`, so a member has latent_dim / members units. The

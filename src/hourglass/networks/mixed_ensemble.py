@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import Network
+from hourglass.networks.base import EnsembleNetwork, Network
 from hourglass.networks.heads import TableHeads
-from hourglass.networks.members import Members
 from hourglass.networks.weights import build
 
 
-class MixedEnsemble(Members):
+class MixedEnsemble(EnsembleNetwork):
     """Join the codes of different networks, and average their outputs before the activation.
 
     `members` describes them, see `weights.describe`; `latent_dim` follows from them. Raises a

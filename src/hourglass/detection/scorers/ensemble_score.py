@@ -11,8 +11,8 @@ from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.combined import softplus
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
+from hourglass.networks.base import EnsembleNetwork
 from hourglass.networks.heads import column_mean
-from hourglass.networks.members import Members
 
 Aggregation: TypeAlias = Literal["mean", "standardized", "rank"]
 FLOOR_FRACTION = 0.01  # of the median error, added before the logarithm
@@ -54,7 +54,7 @@ class EnsembleScore(Scorer):
         F is 1 without `standardize`. Those of a series are by step, (N, W, ...).
         """
         network = forward.network
-        if not isinstance(network, Members):
+        if not isinstance(network, EnsembleNetwork):
             raise UserError(
                 "EnsembleScore aggregates the scores of an ensemble's members, but this network "
                 "has none; use the variant ensemble or another `score`."
@@ -108,7 +108,7 @@ class EnsembleScore(Scorer):
         return (losses / mean).mean(2) if self.standardize else losses[:, :, 0]
 
 
-def _losses(network: Members, x: Tensor, logits: Tensor) -> Tensor:
+def _losses(network: EnsembleNetwork, x: Tensor, logits: Tensor) -> Tensor:
     """Return the losses of a member, (N, F), or by step, (N, W, C), from its outputs, (N, *S)."""
     if network.heads:
         return network.heads.losses(x, logits)

@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate, mse_loss
 from hourglass.core.errors import UserError
 from hourglass.data.table_encoding import is_within
 from hourglass.networks import Network
+from hourglass.networks.base import EnsembleNetwork
 from hourglass.networks.heads import all_finite, column_mean
-from hourglass.networks.members import Members
 
 EXTREME_INPUT = 4.0  # standard deviations
 
@@ -70,7 +70,7 @@ class ForwardCache:
     @lazy
     def member_logits(self) -> Tensor:
         """Return the outputs of an ensemble's members before the activation, (N, members, *S)."""
-        assert isinstance(self.network, Members)
+        assert isinstance(self.network, EnsembleNetwork)
         return self._apply(self.network.member_logits, self.code)
 
     @property
