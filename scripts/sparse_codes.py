@@ -20,6 +20,7 @@ from torch import Tensor
 from hourglass.data.prepared_data import SPLITS, PreparedInMemory, Samples
 from hourglass.data.scaling import Scaling
 from hourglass.networks import Network
+from hourglass.studies.sparse_codes.metrics import CodeSums
 
 WIDTHS, SEEDS, L0 = (1024, 4096), (0, 1, 2), (8, 16, 32)
 COMPARED = ("batch_topk", "topk", "l1")
@@ -160,17 +161,17 @@ def measure(
     else:
         settings["k"] = int(setting)
     network, seconds = timed(fit, Sparse, settings, x, EPOCHS, seed)
-    errors, active, fired = 0.0, 0.0, torch.zeros(width, dtype=torch.bool)
+    mean = test.double().mean(0).numpy()
+    blocks: list[CodeSums] = []
     with torch.inference_mode():
         for part in test.split(1024):
             z = network.encode(part)
-            errors += float((network.decode(z) - part).square().sum())
-            active += float((z != 0).sum())
-            fired |= (z != 0).any(0)
+            blocks.append(CodeSums.of(part.numpy(), network.decode(z).numpy(), z.numpy(), mean))
+    metrics = sum(blocks[1:], blocks[0]).metrics()
     return {
-        "fvu": errors / float((test - test.mean(0)).square().sum()),
-        "l0": active / len(test),
-        "dead": float((~fired).float().mean()),
+        "fvu": metrics["FVU"],
+        "l0": metrics["L0"],
+        "dead": metrics["dead_units"],
         "seconds": seconds,
     }
 
