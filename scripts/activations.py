@@ -12,14 +12,13 @@ of the process, and for reading gigabytes per second. The folder is removed.
 
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from common import argument_parser, enter, update_yaml
+from common import argument_parser, temporary_workspace, update_yaml
 from prepare_memory import peak_memory
 
 DATA = "large"
@@ -41,16 +40,13 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=50, help="to read in a random permutation")
     options = parser.parse_args()
     os.environ["HOURGLASS_RECORD"] = "off"
-    start_folder = Path.cwd()
-    with tempfile.TemporaryDirectory(dir=start_folder) as folder:
-        enter(Path(folder))
+    with temporary_workspace(Path.cwd()):
         files = write_shards(Path("shards"), options)
         write_settings(options)
         run("prepare", PREPARE, files)
         size = sum(file.stat().st_size for file in Path("data/prepared").rglob("*.npy"))
         print(json.dumps({"step": "disk", "prepared_gigabytes": size / 1e9}), flush=True)
         if options.packed:
-            os.chdir(start_folder)
             return
         train = f"from hourglass.stages.train import train; train('{DATA}', '{options.model}')"
         run("train", train, files)
@@ -60,7 +56,6 @@ def main() -> None:
                 f"from activations import read; read({order!r}, {batches}, {options.batch_size})"
             )
             run(f"read, {order}", code, files)
-        os.chdir(start_folder)
 
 
 def write_shards(folder: Path, options: Any) -> list[Path]:

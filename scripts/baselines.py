@@ -7,13 +7,12 @@ labelled anomalies. The training is the stage `train` of `undercomplete` with th
 suit such data; a baseline is its fit, calibration and evaluation with bootstrap intervals.
 """
 
-import tempfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import argument_parser, enter, seconds
+from common import argument_parser, seconds, temporary_workspace
 
 VARIANT = "undercomplete"
 TRAINING = {
@@ -25,8 +24,7 @@ TRAINING = {
 def main() -> None:
     """Print the seconds of the training and of each baseline."""
     argument_parser(__doc__).parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        enter(Path(folder))
+    with temporary_workspace():
         _write_data()
         for data in TRAINING:
             _measure(data)

@@ -4,9 +4,10 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -42,17 +43,12 @@ def enter(folder: Path) -> None:
     shutil.copy(ROOT / "params.yaml", "params.yaml")
 
 
-def copy_repository(folder: Path) -> None:
-    """Copy the tracked and trackable files; no outputs of runs, builds or editors."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
+@contextmanager
+def temporary_workspace(parent: Path | None = None) -> Iterator[None]:
+    """Work in a new folder as in `enter`, and delete it afterwards."""
+    with tempfile.TemporaryDirectory(dir=parent) as folder, chdir(Path.cwd()):
+        enter(Path(folder))
+        yield
 
 
 def update_yaml(path: str | Path, changes: Mapping[str, Any]) -> None:
@@ -128,6 +124,15 @@ def median_seconds(rounds: int, function: Callable[..., object], *arguments: Any
     """Return the median seconds of a call, after one call that warms up."""
     function(*arguments)
     return statistics.median(seconds(function, *arguments) for _ in range(rounds))
+
+
+def fastest_seconds(rounds: int, calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the seconds of each call in its fastest round; the calls alternate."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(seconds(call))
+    return {name: min(values) for name, values in times.items()}
 
 
 def resident_bytes(field: Literal["VmRSS", "VmHWM"]) -> int:

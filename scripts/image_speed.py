@@ -17,7 +17,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import pandas as pd
 import torch
 import yaml
 from bare_loops import train_bare
-from common import ROOT, argument_parser, enter, seconds, write_page
+from common import ROOT, argument_parser, fastest_seconds, temporary_workspace, write_page
 from PIL import Image
 
 from hourglass.core.paths import prepared_folder
@@ -54,8 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        enter(Path(folder))
+    with temporary_workspace(Path.cwd()):
         rows: list[dict[str, Any]] = []
         for side in SMALL:
             contestants = _preparing(arguments.files, side)
@@ -63,7 +61,6 @@ def main() -> None:
             rows += _compare(case, contestants, arguments.rounds, arguments.files)
         training, count = _training(arguments.images)
         rows += _compare("training, 256 x 256", training, arguments.rounds, count)
-        os.chdir(ROOT)
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=",.2f")
     sizes = (
         f"{arguments.files:,} small files; {arguments.images:,} large images, of which half train."
@@ -76,11 +73,7 @@ def main() -> None:
 
 def _compare(case: str, contestants: Contestants, rounds: int, count: int) -> list[dict[str, Any]]:
     """Return a row per contestant, with its rate and the ratio to that of "bare"."""
-    times: dict[str, list[float]] = {key: [] for key in contestants}
-    for _ in range(rounds):
-        for key, run in contestants.items():
-            times[key].append(seconds(run))
-    best = {key: min(values) for key, values in times.items()}
+    best = fastest_seconds(rounds, contestants)
     return [
         {
             "case": case,

@@ -7,13 +7,11 @@ above that after the imports. Other scripts create such data sets with `write_sp
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import argument_parser, enter, resident_bytes, seconds
+from common import argument_parser, resident_bytes, seconds, temporary_workspace
 
 from hourglass.core.atomic import atomic_folder
 from hourglass.core.paths import Cell, prepared_folder
@@ -35,11 +33,9 @@ def main() -> None:
     parser.add_argument("--residency", default="auto")
     arguments = parser.parse_args()
     rows = int(arguments.gigabytes * 1e9) // int(np.prod(SAMPLE_SHAPE))
-    with tempfile.TemporaryDirectory() as folder:
-        enter(Path(folder))
+    with temporary_workspace():
         write_sparse(prepared_folder(DATA), rows, SAMPLE_SHAPE, SAMPLES_OUTSIDE_TRAIN)
         print(json.dumps(_train(rows, arguments.steps, arguments.residency)))
-        os.chdir("/")
 
 
 def write_sparse(

@@ -9,14 +9,13 @@ mapped files, which the system may drop, are not counted.
 """
 
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from common import argument_parser, enter, update_yaml
+from common import argument_parser, temporary_workspace, update_yaml
 from PIL import Image
 from prepare_memory import peak_memory
 
@@ -55,9 +54,7 @@ def main() -> None:
         "training": {"batch_size": 16, "max_epochs": 1},
     }
     first, *_ = sizes = [tuple(map(int, size.split("x"))) for size in options.sizes]
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        start_folder = Path.cwd()
-        enter(Path(folder))
+    with temporary_workspace(Path.cwd()):
         Path("configs/data/large.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         limits = {"limit_train_batches": 20, "limit_val_batches": 20}
         update_yaml("configs/trainer/cpu.yaml", limits)
@@ -75,7 +72,6 @@ def main() -> None:
                 write_images(Path(path), count, width, height)
                 code = SCORE.format(folder=path)
                 measure(f"{count} of {width} x {height}, score", code)
-        os.chdir(start_folder)
 
 
 def measure(name: str, code: str) -> None:

@@ -9,7 +9,6 @@ runs in this process, so its imports count once.
 
 import argparse
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from common import argument_parser, enter
+from common import argument_parser, temporary_workspace
 
 SETTINGS = {
     "class_path": "hourglass.data.table.Table",
@@ -35,8 +34,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--model", default="denoising")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        enter(Path(folder))
+    with temporary_workspace():
         write_table(Path("large.csv"), options.rows)
         Path("configs/data/large.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
         times = [measure(options) for _ in range(options.repeats)]

@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
-from common import argument_parser, enter
+from common import argument_parser, temporary_workspace
 from pyarrow import parquet
 
 BLOCK_ROWS = 1 << 17
@@ -45,16 +44,13 @@ def main() -> None:
     settings = {"class_path": "hourglass.data.table.Table", "init_args": init_args}
     peaks = {}
     for rows in sorted(options.rows):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-            start_folder = Path.cwd()
-            enter(Path(folder))
+        with temporary_workspace(Path.cwd()):
             Path("configs/data/large.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
             write_table(Path("large.parquet"), rows, options.columns, options.roles, options.copies)
             size = Path("large.parquet").stat().st_size
             start = time.perf_counter()
             peaks[rows], resident = peak_memory()
             seconds = time.perf_counter() - start
-            os.chdir(start_folder)
         print(
             f"{rows:,} rows, {size / 1e9:.2f} GB: {seconds:.0f} s, "
             f"{peaks[rows] / 1e6:.0f} MB anonymous, {resident / 1e6:.0f} MB resident",

@@ -8,13 +8,12 @@ series takes free disk space of about 100 bytes per cell.
 """
 
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import yaml
-from common import argument_parser, enter, update_yaml
+from common import argument_parser, temporary_workspace, update_yaml
 from prepare_memory import peak_memory, write_table
 
 STAGES = (
@@ -47,9 +46,7 @@ def main() -> None:
         "training": {"batch_size": 1024, "max_epochs": 1},
     }
     for rows in sorted(options.rows):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-            start_folder = Path.cwd()
-            enter(Path(folder))
+        with temporary_workspace(Path.cwd()):
             Path("configs/data/large.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
             limits = {"limit_train_batches": 50, "limit_val_batches": 50}
             update_yaml("configs/trainer/cpu.yaml", limits)
@@ -61,7 +58,6 @@ def main() -> None:
                 print(
                     f"{rows:,} rows, {name}: {seconds:.0f} s, {anonymous / 1e6:.0f} MB", flush=True
                 )
-            os.chdir(start_folder)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from common import ROOT, argument_parser, seconds, write_page
+from common import ROOT, argument_parser, fastest_seconds, write_page
 from torch import Tensor
 
 from hourglass.core.memory_allocator import keep_freed_memory
@@ -77,11 +77,7 @@ def _compare(
     name: str, contestants: dict[str, Callable[[], object]], rounds: int, count: int
 ) -> dict[str, object]:
     """Return the thousands of windows or rows per second of both contestants, and their ratio."""
-    times: dict[str, list[float]] = {key: [] for key in contestants}
-    for _ in range(rounds):
-        for key, run in contestants.items():
-            times[key].append(seconds(run))
-    best = {key: min(values) for key, values in times.items()}
+    best = fastest_seconds(rounds, contestants)
     rates = {f"{key}, thousands per second": count / value / 1e3 for key, value in best.items()}
     return {"case": name, **rates, "ratio": best["bare"] / best["ours"]}
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from benchmarks.bare import SCORING_BATCH_ELEMENTS
 from benchmarks.networks import BUILD
-from common import argument_parser, seconds
+from common import argument_parser, fastest_seconds
 
 from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.columns.column import Column
@@ -50,11 +50,7 @@ def main() -> None:
     for name, scorer in (("model score", ModelScore()), ("standardized", StandardizedError())):
         for kind, rows in (("complete", x), ("with missing cells", missing)):
             contestants[f"{name}, {kind}"] = _scored(network, encoding, scorer, rows)
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            times[name].append(seconds(run))
-    best = {name: min(values) for name, values in times.items()}
+    best = fastest_seconds(rounds, contestants)
     bare = min(list(best.values())[: len(SCORING_BATCH_ELEMENTS)])
     for name, value in best.items():
         print(

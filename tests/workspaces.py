@@ -17,7 +17,6 @@ from typing import Any
 
 import psutil
 import yaml
-from common import copy_repository as copy_files
 
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared, write_data_card
@@ -143,7 +142,15 @@ class Project:
 
 def copy_repository(folder: Path) -> Project:
     """Copy all files that git does not ignore; return the copy as a project."""
-    copy_files(folder)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
     return Project(folder)
 
 

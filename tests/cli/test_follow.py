@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -62,6 +63,18 @@ def expected(detector) -> pd.DataFrame:
     return detector.score(readings())
 
 
+def at_first_waits(monkeypatch, action: Callable[[], object]) -> None:
+    """Let `follow` call `action` at its first two waits for rows; interrupt the third."""
+    waits = iter(range(2))
+
+    def sleep(seconds: float) -> None:
+        if next(waits, None) is None:
+            raise KeyboardInterrupt
+        action()
+
+    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+
+
 def test_rows_of_standard_input_are_scored(detector, monkeypatch):
     output = io.StringIO()
     monkeypatch.setattr("sys.stdin", io.StringIO(readings().to_csv(index=False)))
@@ -78,14 +91,7 @@ def test_a_growing_file_is_followed_until_an_interrupt(detector, tmp_path, monke
     text = readings().to_csv(index=False)
     middle = len(text) // 2  # within a line
     path.write_text(text[:middle])
-    waits = iter(range(2))
-
-    def sleep(seconds: float) -> None:
-        if next(waits, None) is None:
-            raise KeyboardInterrupt
-        path.write_text(text)
-
-    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+    at_first_waits(monkeypatch, lambda: path.write_text(text))
     assert follow(path, detector, 0, output) == ROWS
     table = pd.read_csv(io.StringIO(output.getvalue()))
     assert table.row.tolist() == list(range(1, ROWS + 1))
@@ -137,29 +143,19 @@ def test_a_line_that_ends_within_a_character_waits_for_the_rest(detector, tmp_pa
     path, text = tmp_path / "pump.csv", readings(9).replace("x", "é").to_csv(index=False)
     content = text.encode()
     path.write_bytes(content[:-2])
-    waits = iter(range(2))
-
-    def sleep(seconds: float) -> None:
-        if next(waits, None) is None:
-            raise KeyboardInterrupt
-        path.write_bytes(content)
-
-    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+    at_first_waits(monkeypatch, lambda: path.write_bytes(content))
     assert follow(path, detector, 0, io.StringIO()) == 9
 
 
 def test_a_file_that_replaces_the_followed_one_is_read(detector, tmp_path, monkeypatch):
     path, text = tmp_path / "pump.csv", readings(9).to_csv(index=False)
     path.write_text(text)
-    waits = iter(range(2))
 
-    def sleep(seconds: float) -> None:
-        if next(waits, None) is None:
-            raise KeyboardInterrupt
+    def replace() -> None:
         path.rename(tmp_path / "pump.csv.1")
         path.write_text(text)
 
-    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+    at_first_waits(monkeypatch, replace)
     assert follow(path, detector, 0, io.StringIO()) == 2 * 9 + 9
 
 

@@ -12,8 +12,8 @@ from hourglass.data.datamodule import CodesDataModule
 from hourglass.data.prepared_data import PreparedInMemory, Samples
 from hourglass.data.scaling import Scaling, TiledScaling, encoding_from_dict
 from hourglass.data.tile_batches import TileBatches
-from hourglass.data.tiling import Tiles, Tiling, stack_padded
-from tests.data.test_tiling import images
+from hourglass.data.tiling import Tiles, Tiling
+from tests.data.test_tiling import images, stack_padded
 from tests.data.test_window_batches import SeriesModule
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hourglass.core.errors import UserError
-from hourglass.data.tiling import INSIDE, Tiles, Tiling, merge_tiles, stack_padded
+from hourglass.data.tiling import INSIDE, MergedImages, Tiles, Tiling, put_padded
 
 GRIDS = pytest.mark.parametrize(
     ("size", "tile", "overlap"),
@@ -22,6 +22,22 @@ GRIDS = pytest.mark.parametrize(
 def images(count, channels, size, seed=0):
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (count, channels, *size), dtype=np.uint8)
+
+
+def stack_padded(parts):
+    """Return images of different sizes, (C, H, W) each, as one padded array, (N, C + 1, H, W)."""
+    channels, height, width = np.max([part.shape for part in parts], axis=0)
+    stacked = np.zeros((len(parts), channels + 1, height, width), parts[0].dtype)
+    for place, part in zip(stacked, parts, strict=True):
+        put_padded(place, part)
+    return stacked
+
+
+def merge_tiles(values, tiles):
+    """Return pictures of images from those of all their tiles, (n, ..., h, w)."""
+    merged = MergedImages(tiles, values.shape[1:-2])
+    merged.add(values)
+    return merged.result
 
 
 @GRIDS

@@ -9,7 +9,7 @@ from torch import nn
 
 from hourglass.data.prepared_data import PreparedInMemory, Samples
 from hourglass.data.scaling import Scaling, TiledScaling
-from hourglass.data.tiling import Tiles, Tiling, stack_padded
+from hourglass.data.tiling import Tiles, Tiling
 from hourglass.detection.anomaly_maps import MapSettings
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibration import calibrate_detector
@@ -19,7 +19,7 @@ from hourglass.detection.map_images import write_maps
 from hourglass.detection.scorers import ModelScore, StandardizedError
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
 from hourglass.networks import Convolutional, Network
-from tests.data.test_tiling import images
+from tests.data.test_tiling import images, stack_padded
 
 WHOLE = Scaling.of_images(255)
 SCORERS = pytest.mark.parametrize("scorer", [ModelScore(), StandardizedError()], ids=str)

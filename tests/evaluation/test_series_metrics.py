@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hourglass.evaluation import metrics
 from hourglass.evaluation.metrics import events
@@ -144,22 +144,20 @@ def test_a_series_without_a_period_has_the_default(values):
     assert period(values) == DEFAULT_PERIOD
 
 
-# Range-based precision and recall, and point-adjusted F1, of TSB-AD 1.5 (range_recall_new with
-# alpha 0, metric_PointF1PA). It never adjusts row 0, so it has 14 / 42 instead of 16 / 43.
+# Range-based precision and recall of TSB-AD 1.5 (range_recall_new with alpha 0).
 @pytest.mark.parametrize(
-    ("name", "precision", "recall", "adjusted"),
+    ("name", "precision", "recall"),
     [
-        ("separate", 0.1703703704, 0.6250000000, 0.4390243902),
-        ("merging", 0.2666666667, 0.3250000000, 0.4000000000),
-        ("edges", 0.2000000000, 0.2083333333, 16 / 43),
+        ("separate", 0.1703703704, 0.6250000000),
+        ("merging", 0.2666666667, 0.3250000000),
+        ("edges", 0.2000000000, 0.2083333333),
     ],
 )
-def test_event_metrics_agree_with_tsb_ad(name, precision, recall, adjusted):
+def test_event_metrics_agree_with_tsb_ad(name, precision, recall):
     alarm, anomaly = wave() > 0.8, labels(EVENTS[name])
     values = events.range_based(alarm, anomaly)
     assert values["range_recall"] == pytest.approx(recall)
     assert values["range_precision"] == pytest.approx(precision)
-    assert events.point_adjusted_f1(alarm, anomaly) == pytest.approx(adjusted)
 
 
 def test_events_false_alarms_and_delays_agree_with_a_hand_count():
@@ -181,7 +179,6 @@ def test_an_event_ends_with_its_segment():
     assert events.event_metrics(alarm, anomaly, segments)["event_recall"] == 1 / 2
     np.testing.assert_array_equal(events.runs(anomaly, segments), [[10, 20], [20, 30]])
     assert events.range_based(alarm, anomaly, segments)["range_recall"] == 4 / 10 / 2
-    assert events.point_adjusted_f1(alarm, anomaly, segments) == 2 * 10 / 30
 
 
 @pytest.mark.parametrize(("alarms", "anomalies"), [(0, 0), (0, 5), (5, 0)])
@@ -193,11 +190,3 @@ def test_undefined_event_metrics_are_omitted(alarms, anomalies):
     assert ("range_precision" in values) == (alarms > 0)
     assert "detection_delay" not in values
     assert all(np.isfinite(value) for value in values.values())
-
-
-def test_point_adjustment_inflates_random_alarms():
-    rng = np.random.default_rng(0)
-    anomaly = labels([(500, 1000), (3000, 3500)], 10_000)
-    alarm = rng.random(10_000) < 0.02
-    assert f1_score(anomaly, alarm) < 0.1
-    assert events.point_adjusted_f1(alarm, anomaly) > 0.9

@@ -15,7 +15,7 @@ from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.yaml_config import build
 from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples
 from hourglass.data.scaling import Scaling, TiledScaling
-from hourglass.data.tiling import Tiles, Tiling, stack_padded
+from hourglass.data.tiling import Tiles, Tiling
 from hourglass.detection.scorers import ModelScore, RaPP
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network
@@ -24,6 +24,7 @@ from hourglass.tuning import objectives
 from hourglass.tuning.objectives import Detection, Objective, SyntheticDetection, Task
 from hourglass.tuning.objectives.detection import AnomalyKind
 from hourglass.tuning.study_spec import StudySpec
+from tests.data.test_tiling import stack_padded
 
 WHOLE = Scaling.of_images(255)
 CONFIGS = Path(__file__).parents[2] / "configs/tune/objective"

@@ -10,7 +10,7 @@ from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hourglass.cli.add import print_plan, stored, with_intervals
 from hourglass.cli.data_plan import DataPlan, plan_data_set
@@ -23,9 +23,6 @@ from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
-
-if TYPE_CHECKING:
-    pass
 
 ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")

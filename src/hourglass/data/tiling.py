@@ -197,16 +197,6 @@ class MergedImages:
         return self.weights[length, side][start]
 
 
-def merge_tiles(values: np.ndarray, tiles: Tiles) -> np.ndarray:
-    """Return pictures at the resolution of images from those of all their tiles.
-
-    (n, ..., h, w) -> (N, ..., H, W) float32; see `MergedImages`.
-    """
-    merged = MergedImages(tiles, values.shape[1:-2])
-    merged.add(values)
-    return merged.result
-
-
 def clear_padding(pictures: np.ndarray, sizes: np.ndarray) -> None:
     """Set the pixels of pictures, (N, ..., H, W), outside of images of `sizes`, (N, 2), to NaN."""
     for picture, (height, width) in zip(pictures, sizes, strict=True):
@@ -218,21 +208,12 @@ def is_picture(values: np.ndarray, tiling: Tiling) -> bool:
     return values.ndim > 2 and values.shape[-2:] == tiling.shape[1:]
 
 
-def stack_padded(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return images of different sizes, (C, H, W) each, as one array, (N, C + 1, H, W).
-
-    They are continued to the largest size by reflection; the last channel is INSIDE in an image.
-    """
-    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
-    channels = images[0].shape[0]
-    stacked = new_array((len(images), channels + 1, height, width), images[0].dtype)
-    for place, image in zip(stacked, images, strict=True):
-        put_padded(place, image)
-    return stacked
-
-
 def put_padded(place: np.ndarray, image: np.ndarray) -> None:
-    """Write an image, (C, h, w), to a place in such an array, (C + 1, H, W)."""
+    """Write an image, (C, h, w), to a place of an array of images of different sizes.
+
+    `place` is (C + 1, H, W). The image is continued to its size by reflection; the last channel is
+    INSIDE in the image.
+    """
     channels, height, width = image.shape
     place[:channels] = _at_least(image[None], *place.shape[1:])[0]
     place[channels, :height, :width] = INSIDE

@@ -149,10 +149,10 @@ def weights_file(name: str, weights: str | None) -> Path:
     return Path(found.submodule_search_locations[0], LITE0_FILE)
 
 
-def has_weights(name: str = LITE0) -> bool:
-    """Return whether the weights of a backbone are installed, in a package."""
+def has_weights() -> bool:
+    """Return whether the weights of the default backbone are installed, in a package."""
     try:
-        return weights_file(name, None).is_file()
+        return weights_file(LITE0, None).is_file()
     except UserError:
         return False
 

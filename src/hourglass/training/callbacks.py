@@ -64,7 +64,6 @@ class History(Checkpoint):
         self.phase = {"phase": phase} if phase else {}
         self.rows: list[dict[str, Any]] = []
         self.learning_rate = 0.0  # of the current epoch
-        self.show = show
         self.bar = ProgressBar(show=False)
 
     def state_dict(self) -> dict[str, Any]:

@@ -103,7 +103,6 @@ class ColumnStatistics:
     type_name: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # of the values, including markers
     uncounted: int = 0  # cells with a value that came after `max_counted` others
-    characters: int = 0  # of the texts that are not missing
     numbers: NumberStatistics = field(default_factory=NumberStatistics)
     odd: tuple[str, int] | None = None  # the first cell that is neither number nor missing, its row
     odd_cells: int = 0
@@ -175,8 +174,6 @@ class ColumnStatistics:
         if not len(odd):
             return
         cells = array.take(pa.array(odd))
-        if form_of(array.type) == "text":
-            self.characters += pc.sum(pc.utf8_length(cells)).as_py()
         if self.odd is None:
             self.odd = (str(cells[0].as_py()), first_row + int(odd[0]))
 

@@ -81,24 +81,6 @@ def range_based(
     return values
 
 
-def point_adjusted_f1(
-    alarm: np.ndarray, anomaly: np.ndarray, segments: np.ndarray | None = None
-) -> float:
-    """Return F1 after one alarm in an event has marked all rows of the event as detected.
-
-    For comparison with publications only. It overrates detectors: a random score reaches a high
-    value if events are long (Kim et al. 2022, "Towards a rigorous evaluation of time-series
-    anomaly detection"). NaN without events.
-    """
-    starts, stops = runs(anomaly, segments)
-    detected = _counts(alarm, starts, stops) > 0
-    true_positives = int((stops - starts)[detected].sum())
-    false_positives, anomalies = int((alarm & ~anomaly).sum()), int(anomaly.sum())
-    if not anomalies:
-        return float("nan")
-    return 2 * true_positives / (true_positives + false_positives + anomalies)
-
-
 def _counts(mask: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """Return the number of True in each half-open range of rows."""
     totals = np.append(0, np.cumsum(mask))

@@ -21,6 +21,7 @@ AnomalyKind: TypeAlias = Literal["mixed", "permuted", "corrupted", "perlin", "cu
 DEFECT_KINDS = ("perlin", "cut_paste", "scar")  # of images only, see models.synthetic_defects
 DEFECT_BATCH = 64  # images in memory as float32
 MAX_TILE_BYTES = 256 << 20  # of tiles of large images, scaled
+GRID = 4  # patches per side of an image that are permuted
 MIN_NORMAL_SAMPLES = 20  # of the tuning split, for synthetic anomalies
 
 
@@ -197,12 +198,10 @@ def _random_masks(rng: np.random.Generator, shape: tuple[int, ...], share: float
     return (within[0][:, :, None] & within[1][:, None, :])[:, None]
 
 
-def _permute_patches(
-    rng: np.random.Generator, image: np.ndarray, share: float, grid: int = 4
-) -> np.ndarray:
-    """Return an image (C, H, W), cut into grid x grid patches, with a share of them permuted."""
-    rows, columns = (np.linspace(0, size, grid + 1).astype(int)[:-1] for size in image.shape[1:])
-    height, width = (size // grid for size in image.shape[1:])
+def _permute_patches(rng: np.random.Generator, image: np.ndarray, share: float) -> np.ndarray:
+    """Return an image (C, H, W), cut into GRID x GRID patches, with a share of them permuted."""
+    rows, columns = (np.linspace(0, size, GRID + 1).astype(int)[:-1] for size in image.shape[1:])
+    height, width = (size // GRID for size in image.shape[1:])
     corners = [(top, left) for top in rows for left in columns]
     moved = rng.choice(len(corners), max(2, round(share * len(corners))), replace=False)
     permuted = image.copy()
