@@ -95,7 +95,7 @@ def test_images_give_the_same_report_in_chunks_of_any_size(here, monkeypatch):
     images = np.array(test.x[~test.anomaly])
     file = write_npz(np.concatenate([images, 16 - images]), here)  # dark on bright
     first = drift(*IMAGES, file, here / "a.json").read_bytes()
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 64 * 9)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", 64 * 9)
     assert drift(*IMAGES, file, here / "a.json").read_bytes() == first
     result = json.loads(first)
     assert result["martingale"]["alarm_at"] > len(images) / 2

@@ -66,7 +66,7 @@ def files(folder: Path) -> list[Path]:
 def test_every_image_of_a_folder_is_restored_under_its_name(here, digits, monkeypatch):
     folder = write_images(digits, here / "new")
     whole = restore(*DIGITS, folder, here / "whole")
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 500)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", 500)
     for out in (whole, restore(*DIGITS, folder, here / "chunks")):
         assert_restored([out / image_name(i) for i in range(len(digits))], digits, DIGITS)
         assert len(files(out)) == len(digits)

@@ -247,7 +247,7 @@ def test_the_input_is_not_overwritten(here, rows, images, refusal):
 def test_images_of_an_npz_file_have_the_scores_of_evaluate(
     cells, here, scored_images, images, layout, monkeypatch
 ):
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 7 * images[0].size)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", 7 * images[0].size)
     table = scored_images(write_npz(layout(images), here))
     np.testing.assert_allclose(table.score, scores_of(cells, IMAGES, "test").score[:40], rtol=1e-5)
     assert table.id[0] == "new.npz/0"

@@ -42,7 +42,7 @@ def pictures(folder: Path, kind: str) -> dict[int, np.ndarray]:
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("chunk", [64 * 7, 16 << 20])
 def test_defects_are_those_of_the_maps(here, damaged, detector, suffix, chunk, monkeypatch):
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", chunk)
     out = here / f"out{suffix}"
     table = read_table(score(*IMAGES, write_npz(damaged, here), out, heat_maps=0))
     threshold = detector.pixels.require_threshold()
@@ -66,7 +66,7 @@ def test_scores_are_those_of_the_table_without_maps(here, damaged, detector):
 def test_every_alarm_and_image_with_a_defect_has_an_overlay_and_a_mask(
     here, damaged, detector, rule, chunk, monkeypatch
 ):
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", chunk)
     table = read_table(score(*IMAGES, write_npz(damaged, here), here / "out.csv", **rule))
     folder = here / "out.heat_maps"
     expected = np.flatnonzero(table.alarm | (table.defects > 0)).tolist()
@@ -117,7 +117,7 @@ def test_defects_of_resized_images_are_in_pixels_of_their_files(here, damaged, d
 
 
 def test_memory_does_not_grow_with_the_number_of_images(here, damaged, monkeypatch):
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 64 * 40)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", 64 * 40)
     peaks = []
     for repeats in (2, 2, 20):
         file = write_npz(np.tile(damaged, (repeats, 1, 1, 1)), here)

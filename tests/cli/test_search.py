@@ -102,7 +102,7 @@ def test_every_row_of_a_table_is_a_query_without_a_picture(here, neighbours, row
 def test_chunks_do_not_change_the_results(here, neighbours, images, monkeypatch):
     file = write_npz(images[:10], here)
     whole = neighbours(file)
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 3 * 64)
+    monkeypatch.setattr("hourglass.data.readers.numpy_files.CHUNK_BYTES", 3 * 64)
     pd.testing.assert_frame_equal(whole, neighbours(file), atol=1e-4)
 
 

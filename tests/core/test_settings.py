@@ -12,13 +12,9 @@ from hourglass.data.base import DataSet
 from hourglass.detection.calibrators import Quantile
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.prepare import prepare
-from hourglass.training.cell_settings import (
-    CellSettings,
-    TrainingPlan,
-    resolve_cell,
-    trainer_config,
-)
+from hourglass.training.cell_settings import CellSettings, TrainingPlan, resolve_cell
 from hourglass.training.trainer import make_trainer
+from hourglass.training.trainer_file import trainer_config
 
 TRAINERS = sorted(
     path.stem for path in (Path(__file__).parents[2] / "configs/trainer").glob("*.yaml")

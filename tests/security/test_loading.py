@@ -23,7 +23,7 @@ from hourglass.core.yaml_config import build, read
 from hourglass.data.image_sets import LETTERS, load_images
 from hourglass.data.images import Images
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.readers.image_chunks import npy_chunks
+from hourglass.data.readers.numpy_files import npy_chunks
 from hourglass.data.table import Table
 from hourglass.detection.scorers import Scorer
 from hourglass.networks import Dense

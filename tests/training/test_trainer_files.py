@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass.core.settings import EXTRA_TRAINER_KEYS
-from hourglass.training.cell_settings import trainer_config
+from hourglass.training.trainer_file import trainer_config
 from tests.training.conftest import SHAPE
 
 CPU = "configs/trainer/cpu.yaml"

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hourglass import networks
 from hourglass.models.base import LitAutoencoder
-from hourglass.training.cell_settings import build_plugins, trainer_config
+from hourglass.training.trainer_file import build_plugins, trainer_config
 from tests.training.conftest import SHAPE, Images
 
 CPU = "configs/trainer/cpu.yaml"

@@ -13,7 +13,7 @@ from hourglass.cli.roles import Roles
 from hourglass.cli.suggested_settings import new_settings, split_fractions
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
-from hourglass.data.readers.image_arrays import ONLY
+from hourglass.data.readers.numpy_files import ONLY
 from hourglass.data.readers.user_files import fixed_part
 from hourglass.data.readers.vector_files import VectorFile, find_files, open_files
 from hourglass.data.readers.vector_formats import PARQUET, SUFFIXES, ArrayHeader, read_headers

@@ -13,7 +13,6 @@ from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.geometry import Geometry, Size, find_sides, make_geometry
-from hourglass.data.readers.image_arrays import SUFFIXES as ARRAY_SUFFIXES
 from hourglass.data.readers.image_arrays import read_image_array
 from hourglass.data.readers.image_folders import UNNAMED, ImageList, list_images
 from hourglass.data.readers.image_format import ImageFormat
@@ -21,6 +20,7 @@ from hourglass.data.readers.image_index import is_index, read_index
 from hourglass.data.readers.image_set import Storage, fit_array, read_pictures
 from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.readers.mask_files import read_masks
+from hourglass.data.readers.numpy_files import SUFFIXES as ARRAY_SUFFIXES
 from hourglass.data.readers.pixels import find_full_scale
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
 from hourglass.data.tiling import TileCombine, Tiling

@@ -21,8 +21,8 @@ from hourglass.core.suggestions import quote
 from hourglass.data.columns.arrow_cells import form_of
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.readers.csv_tables import open_csv
-from hourglass.data.readers.image_chunks import npy_chunks
 from hourglass.data.readers.numbers import NumberFormat
+from hourglass.data.readers.numpy_files import npy_chunks
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.detection.detector import Detector
 from hourglass.serving.request_images import MEDIA_TYPES, encoded_images

@@ -11,8 +11,9 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.networks.weights import SETTINGS
-from hourglass.training.cell_settings import PLUGINS, CellSettings, Training
+from hourglass.training.cell_settings import CellSettings, Training
 from hourglass.training.in_memory import train_in_memory
+from hourglass.training.trainer_file import PLUGINS
 
 SEVERAL_DEVICES = ("devices", "num_nodes", "strategy")
 

@@ -20,11 +20,12 @@ from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.epoch_means import EpochMeans
 from hourglass.training.callbacks import EpochListener, History, SeedEpochs, StopOnPlateau
-from hourglass.training.cell_settings import PLUGINS, CellSettings, build_plugins
+from hourglass.training.cell_settings import CellSettings
 from hourglass.training.checkpoints import BestAndLastCheckpoint, is_complete, last_epoch
 from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.fast_loop import FastEpochLoop
 from hourglass.training.features import training_data
+from hourglass.training.trainer_file import PLUGINS, build_plugins
 
 LAST_CHECKPOINT = "last.ckpt"  # in the checkpoint folder of a training
 DIVERGENCE_FACTOR = 1000  # validation error of a diverged training over the untrained network's

@@ -1,31 +1,22 @@
-"""Arrays of images or rows in .npz and .npy files: their names, layout, labels and masks."""
+"""Images or rows in .npz and .npy files: names and layout of the arrays, labels and masks."""
 
-import io
-import math
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
-from hourglass.core.errors import UserError, one_line
-from hourglass.core.suggestions import quote
-from hourglass.data.readers.image_files import MAX_PIXELS
+from hourglass.core.errors import UserError
+from hourglass.data.readers.numpy_files import array_title, read_arrays
 from hourglass.data.readers.pixels import plain_type
-from hourglass.data.readers.user_files import check_file_type
 
-SUFFIXES = (".npy", ".npz")
-MAX_NPY_HEADER_BYTES = 10_012  # NumPy's limit; NumPy checks it after reading the header
 # Names of arrays, in lower case and without the name of their part, the likeliest first.
 X_NAMES = ("x", "images", "image", "data", "imgs", "arr_0")
 Y_NAMES = ("y", "labels", "label", "targets", "target", "classes", "class", "arr_1")
 MASK_NAME = re.compile("mask|ground_?truth|segmentation|^gt$")
 PART = re.compile("train|valid(ation)?|val|test")  # in the name of an array, such as x_train
-ONLY = ""  # the name of the array of an .npy file
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -55,10 +46,10 @@ def read_image_array(path: Path) -> ImageArray:
 
     Raises a UserError that names the array and its defect.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path)
     shapes = {name: array.shape for name, array in arrays.items()}
     groups = group_arrays(shapes, path)
-    xs = [_images(arrays[group.x], _title(group.x, path)) for group in groups]
+    xs = [_images(arrays[group.x], array_title(group.x, path)) for group in groups]
     if len({(x.shape[1:], x.dtype) for x in xs}) > 1:
         raise UserError(
             f"the parts of {path} differ, {xs[0].dtype} of shape {xs[0].shape} and {xs[1].dtype} "
@@ -70,7 +61,7 @@ def read_image_array(path: Path) -> ImageArray:
     masks = [None if group.mask is None else arrays[group.mask] for group in groups]
     for group, x, label in zip(groups, xs, labels, strict=True):
         if label is not None:
-            _require_label_per_sample(len(x), label, _title(group.y, path))
+            _require_label_per_sample(len(x), label, array_title(group.y, path))
     has_labels = all(label is not None for label in labels)
     x = xs[0] if len(xs) == 1 else np.concatenate(xs)
     return ImageArray(
@@ -202,99 +193,17 @@ def _require_label_per_sample(count: int, label: np.ndarray, name: str) -> None:
         )
 
 
-def _title(name: str | None, path: Path) -> str:
-    return f"the array {name!r} of {path}" if name else f"the array of {path}"
-
-
 def read_npz_table(path: Path) -> pd.DataFrame | None:
     """Return the rows `x`, (N, F) numbers, and the labels `y` of an .npz file; None for images.
 
     The features are called x0, x1 and so on.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path)
     x, y = arrays.get("x"), arrays.get("y")
     if x is None or x.ndim != 2 or x.dtype.kind not in "fiu":
         return None
     frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
     if y is not None:
-        _require_label_per_sample(len(x), y, _title("y", path))
+        _require_label_per_sample(len(x), y, array_title("y", path))
         frame["y"] = y.ravel().astype(str)
     return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a file by name; the header of each is checked first."""
-    check_file_type(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            f"{path} is neither an .npz or .npy file nor a folder or a table of images; give one "
-            "of these."
-        )
-    try:
-        if path.suffix.lower() == ".npy":
-            with path.open("rb") as file:
-                _check_header(file, path.stat().st_size, path, ONLY)
-            return {ONLY: np.load(path, allow_pickle=False)}
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            for name in archive.files:
-                check_npz_array(path, archive.zip, name)
-            return {name: archive[name] for name in archive.files}
-    except UserError:
-        raise
-    # zipfile and NumPy raise many types of errors for a damaged file.
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as {path.suffix.lower()} ({one_line(error)}); write it again "
-            "with NumPy, without Python objects in it."
-        ) from error
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, column order and type of an open .npy file, which is then at its content."""
-    head = io.BytesIO(file.read(MAX_NPY_HEADER_BYTES))
-    version = np.lib.format.read_magic(head)
-    read_array_header = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read_array_header = np.lib.format.read_array_header_2_0
-    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read_array_header(head)
-    file.seek(head.tell())
-    return header
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays of a file by name, without reading their content."""
-    if path.suffix.lower() == ".npy":
-        with path.open("rb") as file:
-            return {ONLY: read_npy_header(file)[0]}
-    shapes = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            if member.endswith(".npy"):
-                with archive.open(member) as file:
-                    shapes[member.removesuffix(".npy")] = read_npy_header(file)[0]
-    return shapes
-
-
-def check_npz_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
-    """Check the header of an array, without reading the content.
-
-    Raises a UserError if it declares more bytes than the archive holds, or more than MAX_PIXELS.
-    """
-    with archive.open(f"{name}.npy") as file:
-        _check_header(file, archive.getinfo(f"{name}.npy").file_size, path, name)
-
-
-def _check_header(file: IO[bytes], held: int, path: Path, name: str) -> None:
-    shape, _, dtype = read_npy_header(file)
-    declared = math.prod(shape) * dtype.itemsize
-    if not dtype.hasobject and declared > held:
-        raise UserError(
-            f"{_title(name, path)} declares {declared:,} bytes, but the file holds {held:,}; write "
-            "it again with NumPy."
-        )
-    channels = min(shape[1], shape[3]) if len(shape) == 4 else 1
-    if len(shape) > 2 and math.prod(shape[1:]) > channels * MAX_PIXELS:
-        raise UserError(
-            f"the images of {path} have the shape {quote(shape[1:])}, more than {MAX_PIXELS:,} "
-            "pixels; resize them first."
-        )

@@ -1,11 +1,10 @@
 """Chunked readers of images for scoring: an array file, an image, a folder or a table of images."""
 
-import math
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +12,9 @@ import pyarrow as pa
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.columns.column import Missing
 from hourglass.data.geometry import Geometry
+from hourglass.data.readers import numpy_files
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
-from hourglass.data.readers.image_arrays import (
-    channels_last,
-    check_npz_array,
-    group_arrays,
-    read_npy_header,
-    read_shapes,
-)
+from hourglass.data.readers.image_arrays import channels_last, group_arrays
 from hourglass.data.readers.image_files import (
     Picture,
     UnreadableImageError,
@@ -31,10 +25,15 @@ from hourglass.data.readers.image_files import (
 from hourglass.data.readers.image_folders import images_below
 from hourglass.data.readers.image_index import is_index, read_index
 from hourglass.data.readers.in_threads import in_threads
+from hourglass.data.readers.numpy_files import (
+    check_npz_array,
+    npy_chunks,
+    read_shapes,
+    rows_per_chunk,
+)
 from hourglass.data.readers.pixels import as_type, plain_type, scale_bytes, with_channels
 from hourglass.data.readers.table_chunks import array_chunk
 
-CHUNK_BYTES = 16 << 20
 Sized: TypeAlias = tuple[Picture, np.ndarray, tuple[int, int]]  # see `read_image`
 
 
@@ -56,7 +55,7 @@ def array_chunks(
     x: np.ndarray, spec: InputSpec, name: Path, accepts: ShapeCheck, missing: Missing
 ) -> Chunks:
     """Yield an array as `read_array_chunks` yields a file; `name` is its path in messages."""
-    rows = _rows_per_chunk(x.shape, x.dtype)
+    rows = rows_per_chunk(x.shape, x.dtype)
     blocks = (x[i : i + rows] for i in range(0, len(x), rows))
     return _chunks(blocks, name, spec, accepts, missing)
 
@@ -116,34 +115,6 @@ def read_image_chunks(
         sizes = np.array([size for *_, size in group])
         group.clear()
         yield Chunk(ids, x, np.ones(len(x), bool), sizes=sizes)
-
-
-def npy_chunks(file: IO[bytes], check: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
-    """Yield the array of an open .npy file in pieces along its first axis.
-
-    `check` gets an array of the declared shape and type without content, before content is read.
-    Reading a damaged file raises exceptions of several types.
-    """
-    shape, column_major, dtype = read_npy_header(file)
-    if dtype.hasobject or len(shape) < 2 or min(shape[1:]) < 1 or shape[0] < 0:
-        raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
-    check(np.broadcast_to(np.zeros((), dtype), shape))
-    sample_bytes = math.prod(shape[1:]) * dtype.itemsize
-    if column_major:  # a sample is spread over the whole array
-        content = file.read(shape[0] * sample_bytes + 1)  # limited: damaged files can expand hugely
-        yield np.frombuffer(content, dtype).reshape(shape, order="F")
-        return
-    rows = _rows_per_chunk(shape, dtype)
-    for start in range(0, shape[0], rows):
-        count = min(rows, shape[0] - start)
-        content = file.read(count * sample_bytes)
-        if len(content) < count * sample_bytes:
-            raise EOFError("it ends too early")
-        yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
-
-
-def _rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    return max(1, CHUNK_BYTES // (math.prod(shape[1:]) * dtype.itemsize or 1))
 
 
 def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
@@ -234,7 +205,7 @@ def _group_by_shape(images: Iterator[Sized]) -> Iterator[list[Sized]]:
             yield group
             group = []
         group.append((picture, pixels, size))
-        if len(group) * pixels.nbytes >= CHUNK_BYTES:
+        if len(group) * pixels.nbytes >= numpy_files.CHUNK_BYTES:
             del pixels  # a large image is freed as soon as its chunk is
             yield group
             group = []

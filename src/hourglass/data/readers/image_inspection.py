@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.data.readers.image_arrays import SUFFIXES as ARRAY_SUFFIXES
 from hourglass.data.readers.image_arrays import read_image_array
 from hourglass.data.readers.image_folders import UNNAMED, list_images
 from hourglass.data.readers.image_index import is_index, read_index
 from hourglass.data.readers.image_set import all_damaged, layout_reader
 from hourglass.data.readers.in_threads import in_threads
+from hourglass.data.readers.numpy_files import SUFFIXES as ARRAY_SUFFIXES
 
 
 @dataclass(frozen=True)

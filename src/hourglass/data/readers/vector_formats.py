@@ -14,7 +14,12 @@ from pyarrow import parquet
 from safetensors import SafetensorError, safe_open
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.image_arrays import ONLY, read_npy_header
+from hourglass.data.readers.numpy_files import (
+    ONLY,
+    npy_chunks,
+    read_npy_header,
+    read_npz_headers,
+)
 
 PARQUET = (".parquet", ".pq")
 MAPPED = (".npy", ".safetensors")
@@ -60,7 +65,10 @@ def read_headers(path: Path) -> dict[str, ArrayHeader]:
         if suffix == ".npy":
             headers = {ONLY: _npy_header(path)}
         elif suffix == ".npz":
-            headers = _npz_headers(path)
+            headers = {
+                name: ArrayHeader(shape, _name(dtype), None, column_major)
+                for name, (shape, column_major, dtype) in read_npz_headers(path).items()
+            }
         elif suffix == ".safetensors":
             headers = _safetensors_headers(path)
         elif suffix in PARQUET:
@@ -122,8 +130,6 @@ def read_parts(
             step = _rows_per_part(header)
             yield from (array[i : i + step] for i in range(0, len(array), step))
         elif suffix == ".npz":
-            from hourglass.data.readers.image_chunks import npy_chunks
-
             with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
                 yield from npy_chunks(file, lambda empty: None)
         else:
@@ -170,18 +176,6 @@ def _npy_header(path: Path) -> ArrayHeader:
     if not dtype.hasobject and declared > held:
         raise ValueError(f"it declares {declared:,} bytes of values, but holds {held:,}")
     return ArrayHeader(shape, _name(dtype), offset, column_major)
-
-
-def _npz_headers(path: Path) -> dict[str, ArrayHeader]:
-    headers = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            if member.endswith(".npy"):
-                with archive.open(member) as file:
-                    shape, column_major, dtype = read_npy_header(file)
-                name = member.removesuffix(".npy")
-                headers[name] = ArrayHeader(shape, _name(dtype), None, column_major)
-    return headers
 
 
 def _name(dtype: np.dtype[Any]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import suggest_names
 from hourglass.data.large_arrays import new_array, parts
-from hourglass.data.readers.image_arrays import ONLY
+from hourglass.data.readers.numpy_files import ONLY
 from hourglass.data.readers.user_files import resolve_path
 from hourglass.data.readers.vector_files import VectorFile
 from hourglass.data.readers.vector_formats import (
