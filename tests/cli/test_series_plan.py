@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.cli.add import add, with_intervals
+from hourglass.cli.add import add
 from hourglass.cli.data_plan import SERIES, TABLE, DataPlan, plan_data_set
+from hourglass.cli.own_data import with_intervals
 from hourglass.cli.roles import make_roles
 from hourglass.cli.suggested_settings import blocks_needed, series_fractions
 from hourglass.core.settings import data_config

@@ -15,8 +15,8 @@ from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
 from hourglass.data.frames import frame_batches
 from hourglass.data.readers.chunks import Chunk
+from hourglass.detection.chunk_scores import score_with_reasons
 from hourglass.detection.reasons import top_reasons
-from hourglass.detection.score_writer import score_with_reasons
 from hourglass.detection.scorers.forward_cache import EXTREME_INPUT
 from tests.mixed_tables import detector_of_codes, mixed_columns, mixed_detector, mixed_frame
 

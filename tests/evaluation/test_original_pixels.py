@@ -10,7 +10,7 @@ from PIL import Image
 from hourglass.data.geometry import Fit, Geometry
 from hourglass.data.readers.chunks import Chunk, read_chunks
 from hourglass.data.readers.image_format import ImageFormat
-from hourglass.detection.score_writer import score_maps
+from hourglass.detection.chunk_scores import score_maps
 from hourglass.evaluation.alarm_pictures import AlarmPictures
 from tests.cli.files import write_npz
 

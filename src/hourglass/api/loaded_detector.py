@@ -15,17 +15,12 @@ from hourglass.core.suggestions import counted
 from hourglass.data.columns.cell_values import cell_frame
 from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, chunks_in_memory
+from hourglass.detection.chunk_scores import require_scores, score_chunk
 from hourglass.detection.defects import defect_frame, defects_of_map
 from hourglass.detection.detector import Detector
 from hourglass.detection.event_table import scored_events
 from hourglass.detection.events import EventRule
-from hourglass.detection.score_writer import (
-    ScoredRows,
-    decide,
-    decided_batches,
-    require_scores,
-    score_chunk,
-)
+from hourglass.detection.score_writer import ScoredRows, decide, decided_batches
 from hourglass.detection.scoring import latent_codes, reconstructions
 from hourglass.detection.threshold import check_alarm_rule
 

@@ -202,7 +202,7 @@ def _score_file(
     from hourglass.core.progress_bar import ProgressBar
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.data.streaming import prefetch
-    from hourglass.detection.score_writer import require_scores
+    from hourglass.detection.chunk_scores import require_scores
 
     chunks = read_chunks(file, rows.detector, id, resize, None, missing, skip_damaged)
     with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:

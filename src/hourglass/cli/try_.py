@@ -12,10 +12,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hourglass.cli.add import print_plan, stored, with_intervals
+from hourglass.cli.add import print_plan
 from hourglass.cli.data_plan import DataPlan, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
+from hourglass.cli.own_data import stored, with_intervals
 from hourglass.cli.roles import make_roles
 from hourglass.cli.template import workspace_files
 from hourglass.cli.try_summary import summary_lines

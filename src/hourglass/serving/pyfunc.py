@@ -15,8 +15,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.trusted_imports import trust_shipped_modules
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.calibrators.conformal import p_values
+from hourglass.detection.chunk_scores import score_maps, score_with_reasons
 from hourglass.detection.detector import Detector
-from hourglass.detection.score_writer import score_maps, score_with_reasons
 from hourglass.serving.answer_maps import map_columns
 from hourglass.serving.request_limits import Limits
 from hourglass.serving.request_samples import to_samples

@@ -15,10 +15,10 @@ from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import prefetch
 from hourglass.data.windows import Windows
 from hourglass.detection.block_scores import block_maxima
+from hourglass.detection.chunk_scores import require_scores, score_chunk
 from hourglass.detection.detector import Detector
 from hourglass.detection.drift.column_drift import ColumnCounts
 from hourglass.detection.event_table import RoleCodes
-from hourglass.detection.score_writer import require_scores, score_chunk
 from hourglass.detection.series_chunks import score_series_chunks
 
 
