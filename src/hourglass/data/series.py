@@ -12,7 +12,7 @@ from hourglass.core.suggestions import suggest_names
 from hourglass.data.base import Fractions, Raw
 from hourglass.data.columns.column import NUMBER, Column, ColumnScaling, Kind
 from hourglass.data.columns.decision import Decision
-from hourglass.data.columns.inference import COUNTER, TIME_NAME
+from hourglass.data.columns.row_numbers import COUNTER, TIME_NAME
 from hourglass.data.inferred_table import InferredTable
 from hourglass.data.intervals import FILE, in_intervals, read_intervals
 from hourglass.data.large_arrays import new_array, parts

@@ -1,6 +1,5 @@
 """The detector: a network, a scorer and a threshold to score new samples, and its files."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,15 +15,15 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
-from hourglass.data.columns.bins import ColumnBins
+from hourglass.data.columns.bins import ColumnBins, bins_of_arrays, bins_to_arrays
 from hourglass.data.columns.column import Column
-from hourglass.data.prepared_data import IMAGE_TYPES, input_shape
 from hourglass.data.readers.image_format import ImageFormat
 from hourglass.data.readers.read_options import ReadOptions
-from hourglass.data.scaling import Encoding, Scaling, TiledScaling, encoding_from_dict
+from hourglass.data.scaling import Scaling, TiledScaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
+from hourglass.detection.consistency import check_consistency
 from hourglass.detection.map_images import map_images
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.pixel_threshold import PixelAlarms
@@ -33,7 +32,6 @@ from hourglass.detection.scorers.anomaly_map import settings_of
 from hourglass.detection.scorers.forward_cache import ForwardCache, by_step
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
-from hourglass.networks import Network
 from hourglass.networks.weights import CORRUPT_FILE_ERRORS, WEIGHTS, load
 from hourglass.networks.weights import FILES as NETWORK_FILES
 from hourglass.networks.weights import write as write_network
@@ -41,7 +39,6 @@ from hourglass.networks.weights import write as write_network
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
 # Keys of the data set's metadata that describe the detector's input.
-DTYPES = (*IMAGE_TYPES, np.float64, np.float16)  # of images, tables and vectors
 INPUTS = ("data", "sample_shape", "dtype", "feature_names", "columns", "scaling")
 
 
@@ -208,12 +205,7 @@ class Detector:
             "error_scale": self.profile.scale,
             **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
         }
-        if self.column_bins:
-            arrays |= {
-                "column_edges": np.concatenate([bins.edges for bins in self.column_bins]),
-                "column_counts": np.concatenate([bins.counts for bins in self.column_bins]),
-                "columns": np.array([len(bins.edges) for bins in self.column_bins]),
-            }
+        arrays |= bins_to_arrays(self.column_bins)
         with atomic_file(folder / REFERENCE) as temporary:
             contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
             save_file(contiguous, temporary)
@@ -253,9 +245,9 @@ class Detector:
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
             scorer = Scorer.from_description(metadata["score"])
-            bins = _column_bins(arrays)
+            bins = bins_of_arrays(arrays)
             pixels = PixelAlarms.from_dict(metadata["pixels"]) if "pixels" in metadata else None
-            _check_consistency(metadata, network, scaling, arrays)
+            check_consistency(metadata, network, scaling, arrays)
         except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
             raise UserError(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
@@ -271,63 +263,3 @@ class Detector:
         }
         scoring = FittedScorer(network, scaling, scorer, state)
         return cls(metadata, scoring, profile, calibration, threshold, calibrated_for, bins, pixels)
-
-
-def _column_bins(arrays: dict[str, np.ndarray]) -> tuple[ColumnBins, ...]:
-    """Return the bins of a table's columns; raise a ValueError if the arrays do not fit."""
-    if "columns" not in arrays:
-        return ()
-    edges, counts, sizes = (arrays[name] for name in ("column_edges", "column_counts", "columns"))
-    fits = sizes.ndim == edges.ndim == counts.ndim == 1 and {"i"} == {
-        counts.dtype.kind,
-        sizes.dtype.kind,
-    }
-    if not (fits and edges.dtype == np.float64 and (sizes >= 0).all() and (counts >= 0).all()):
-        raise ValueError("the bins of the columns hold unusable numbers")
-    if sizes.sum() != len(edges) or (sizes + 2).sum() != len(counts):
-        raise ValueError("the bins of the columns do not fit")
-    parts = np.split(edges, np.cumsum(sizes)[:-1]), np.split(counts, np.cumsum(sizes + 2)[:-1])
-    return tuple(ColumnBins(*pair) for pair in zip(*parts, strict=True))
-
-
-def _check_consistency(
-    metadata: dict[str, Any], network: Network, scaling: Encoding, arrays: dict[str, np.ndarray]
-) -> None:
-    """Raise a ValueError or TypeError if the parts of a detector do not fit together."""
-    shape, names = tuple(metadata["sample_shape"]), metadata["feature_names"]
-    inputs = input_shape(scaling, shape)
-    if list(inputs) != list(network.init_args["sample_shape"]):
-        raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
-    all_columns = [Column.from_dict(column) for column in metadata["columns"]]
-    columns = [column for column in all_columns if column.is_feature]
-    elements = len(columns) or math.prod(inputs)
-    ReadOptions(**metadata["read"]).check()
-    if [column.name for column in columns] != names:
-        raise ValueError("feature_names are not those of the columns")
-    if all_columns and shape != (len(all_columns),):
-        raise ValueError(f"sample_shape is {shape!s:.40}, not that of the columns")
-    if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
-        raise ValueError(f"feature_names are not {elements} names")
-    dtype = metadata["dtype"]
-    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r:.40}")
-    if len(shape) == 3:
-        ImageFormat.of_inputs(metadata).check()
-    if isinstance(scaling, TableEncoding):
-        encoded = [replace(each.column, scaling="auto") for each in scaling.columns]
-        if encoded != [replace(column, scaling="auto") for column in columns]:
-            raise ValueError("scaling does not fit the columns")
-    if "columns" in arrays and arrays["columns"].shape != (elements,):
-        raise ValueError("the bins of the columns do not fit the samples")
-    if isinstance(scaling, Scaling) and (scaling.offset.shape or scaling.scale.shape):
-        raise ValueError("scaling does not fit the samples")
-    if not (np.isfinite(scaling.offset).all() and np.isfinite(scaling.scale).all()):
-        raise ValueError("scaling holds unusable numbers")
-    profile = [arrays["error_mean"], arrays["error_scale"]]
-    scores = arrays["calibration_scores"]
-    if any(array.shape != (elements,) or array.dtype != np.float32 for array in profile):
-        raise ValueError("the error profile does not fit the samples")
-    if not (scores.ndim == 1 and scores.dtype == np.float64 and np.isfinite(scores).all()):
-        raise ValueError("the calibration scores are not finite numbers")
-    if not (scaling.scale > 0).all() or not all(np.isfinite(array).all() for array in profile):
-        raise ValueError("the scaling or the error profile holds unusable numbers")

@@ -1,5 +1,6 @@
 """Counts of a column's values: levels, or quantile bins of numbers and dates."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,3 +56,31 @@ def places(codes: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def count(codes: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return the number of codes in each bin, (E + 2,)."""
     return np.bincount(places(codes, edges), minlength=len(edges) + 2)
+
+
+def bins_to_arrays(columns: Sequence[ColumnBins]) -> dict[str, np.ndarray]:
+    """Return the bins of all columns as arrays by name, {} without columns."""
+    if not columns:
+        return {}
+    return {
+        "column_edges": np.concatenate([bins.edges for bins in columns]),
+        "column_counts": np.concatenate([bins.counts for bins in columns]),
+        "columns": np.array([len(bins.edges) for bins in columns]),
+    }
+
+
+def bins_of_arrays(arrays: Mapping[str, np.ndarray]) -> tuple[ColumnBins, ...]:
+    """Return the bins from `bins_to_arrays`; raise a ValueError if the arrays do not fit."""
+    if "columns" not in arrays:
+        return ()
+    edges, counts, sizes = (arrays[name] for name in ("column_edges", "column_counts", "columns"))
+    fits = sizes.ndim == edges.ndim == counts.ndim == 1 and {"i"} == {
+        counts.dtype.kind,
+        sizes.dtype.kind,
+    }
+    if not (fits and edges.dtype == np.float64 and (sizes >= 0).all() and (counts >= 0).all()):
+        raise ValueError("the bins of the columns hold unusable numbers")
+    if sizes.sum() != len(edges) or (sizes + 2).sum() != len(counts):
+        raise ValueError("the bins of the columns do not fit")
+    parts = np.split(edges, np.cumsum(sizes)[:-1]), np.split(counts, np.cumsum(sizes + 2)[:-1])
+    return tuple(ColumnBins(*pair) for pair in zip(*parts, strict=True))

@@ -4,7 +4,6 @@ A column is a feature of one of four kinds, or it is left out with a reason: the
 every row, a number or a text per row, free text, empty cells, or cells of another type.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from hourglass.data.columns.column import Column, Kind, Reason
 from hourglass.data.columns.date_parts import date_parts
 from hourglass.data.columns.decision import Decision, Declared
 from hourglass.data.columns.levels import rare_count
+from hourglass.data.columns.row_numbers import ROW_NUMBERS, UNNAMED, number_per_row
 from hourglass.data.columns.statistics import MAX_COUNTED, ColumnStatistics
 from hourglass.data.columns.unusual_values import unusual_values
 from hourglass.data.readers.numbers import NumberFormat
@@ -35,21 +35,8 @@ MAX_LEVELS = 100
 MIN_LEVEL_SHARE = 0.5  # of the cells that the levels of a category must cover
 MIN_NUMBER_SHARE = 0.9  # of the cells: the others are then missing, and otherwise it is text
 MAX_FEW_VALUES = 30  # a column of few values, some of them texts, is a category
-MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
-MAX_STEP_RATIO = 1.5  # of the steps of a counter, as those from month to month
-TIME_NAME = re.compile(
-    r"(.*[ _-])?(time|timestamp|date|datetime|epoch|year|month|week|day|hour|minute|second|seconds"
-    r"|step|tick|ts|t)",
-    re.IGNORECASE,
-)
-ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
-UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
-
 EMPTY = Reason("no values")
 CONSTANT = Reason("the same value in every row")
-ROW_NUMBERS = Reason("row numbers without a name")
-COUNTER = Reason("rises from row to row, as a time or a row number", "set `time` to split by it")
-NUMBER_ID = Reason("a number per row", "set `id` to find the rows by it")
 TEXT_ID = Reason("a text per row", "set `id` to find the rows by it")
 TEXT = Reason("free text or too many values")
 SHORT = Reason(
@@ -198,33 +185,12 @@ class _Inference:
                 f"row {row} and {counted(found.odd_cells - 1, 'more cell')} without a number; "
                 "declare another kind."
             )
-        if not self._declared_kind and (reason := self._number_per_row()):
+        if not self._declared_kind and (reason := number_per_row(self.found)):
             return self._dropped("numeric", reason)
         scaling = self.declared.scaling.get(name, self.declared.default_scaling)
         column = Column(name, "numeric", scaling=scaling, missing_values=found.missing_values)
         notes = unusual_values(found.numbers)
         return self._coerced(column, "number", found.odd, found.odd_cells, notes)
-
-    def _number_per_row(self) -> Reason | None:
-        """Return the reason if the numbers identify the rows or count them, otherwise None."""
-        found, values = self.found, self.found.numbers
-        unique = max(found.counts.values(), default=0) == 1  # of those counted
-        steps = values.count - 1
-        if UNNAMED.fullmatch(found.name) and values.whole and values.rising == steps:
-            return ROW_NUMBERS
-        if values.count < MIN_ROWS_OF_COUNTER:
-            return None
-        if values.rising == steps and (
-            TIME_NAME.fullmatch(found.name) or values.most_step < MAX_STEP_RATIO * values.least_step
-        ):
-            return COUNTER
-        if not (unique and values.whole):
-            return None
-        consecutive = values.most - values.least == steps
-        is_inexact = max(abs(values.least), abs(values.most)) >= 2**53
-        if ID_NAME.fullmatch(found.name) or is_inexact or (consecutive and found.present > 50):
-            return NUMBER_ID
-        return None
 
     def _categorical(self) -> Decision:
         found, values = self.found, self._values
