@@ -115,7 +115,7 @@ def plan_data_set(
 
 
 def _holds_mostly_images(folder: Path) -> bool:
-    """Return whether a folder holds more images than tables, such as one of labels beside them."""
+    """Return whether a folder holds more images than tables; a table may hold their labels."""
     from hourglass.data.readers.image_folders import SUFFIXES
     from hourglass.data.readers.table_paths import find_files
 

@@ -61,7 +61,7 @@ def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
 def with_intervals(plan: DataPlan, name: str) -> DataPlan:
     """Write labelled intervals to data/own, so that the pipeline notices when they change.
 
-    Returns the plan with the path of the file, the plan itself without intervals.
+    Returns the plan with the path of that file; a plan without intervals is returned unchanged.
     """
     if not plan.intervals:
         return plan
@@ -104,7 +104,7 @@ def _files(source: Path, plan: DataPlan) -> Sequence[Path]:
 
 
 def _suffix(path: Path) -> str:
-    """Return the suffix of a file, with that of the table in a compressed one."""
+    """Return the suffix of a file, with both parts for a compressed table, as in .csv.gz."""
     from hourglass.data.readers.table_paths import COMPRESSED, SUFFIXES
 
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]

@@ -29,7 +29,7 @@ class Roles:
 
     @property
     def of_series(self) -> str:
-        """Return the option that only a series has, "" if the user gives none."""
+        """Return the first given option that applies to series only, "" without any."""
         given = {"--entity": self.entity, "--intervals": self.intervals}
         return next((option for option, value in given.items() if value), "")
 

@@ -56,9 +56,9 @@ def score(
     the original file. <out>.heat_maps holds the heat maps, and in overlays/ and masks/ a picture of
     each alarm and of each image with a defect.
 
-    A missing cell is scored as in training: nothing is asked of its value, but that it is missing
-    counts if this is rare. Infinite and huge numbers are scored, too, as very unusual ones. A row
-    without any value has no score.
+    A missing cell is scored as in training: its value has no loss, but a cell that is rarely
+    missing counts as unusual. Infinite and huge numbers are scored, too, as very unusual ones. A
+    row without any value has no score.
 
     A text cell of a .csv output that begins with =, +, -, @, tab or carriage return and is not a
     number gets an apostrophe in front, so that no spreadsheet runs it as a formula;

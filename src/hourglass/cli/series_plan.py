@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 MIN_REGULAR_SHARE = 0.9  # of the steps between consecutive rows
 MAX_MULTIPLE = 3  # of the median step, that a regular step may be; `max_gap` of `Series`
-STEP_TOLERANCE = 0.1  # median steps, as of months and of clocks that jitter
+STEP_TOLERANCE = 0.1  # in median steps, for months of different lengths and clocks that jitter
 MIN_SORTED_SHARE = 0.9  # of the steps, in a file in order of time
-MIN_REPEATED_SHARE = 0.1  # of the rows, whose times other rows have as well
-# Of a column with itself one row before. In windows of independent rows, single anomalies drown.
+MIN_REPEATED_SHARE = 0.1  # of the rows whose times occur in other rows as well
+# Least autocorrelation at a lag of one row. In windows of independent rows, a single anomaly is
+# hard to detect.
 MIN_AUTOCORRELATION, MAX_COLUMNS = 0.3, 50
 UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 

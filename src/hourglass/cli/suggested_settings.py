@@ -67,7 +67,7 @@ def split_fractions(
 def blocks_needed(alphas: Sequence[float], entities: int) -> int:
     """Return the number of blocks of a series that a threshold for the first of `alphas` needs.
 
-    A block is a stretch of the length of a window: the scores of rows depend on each other.
+    A block is as long as a window. Blocks count instead of rows, whose scores are dependent.
     """
     if not alphas:
         return DEFAULT_BLOCKS

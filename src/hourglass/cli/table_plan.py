@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # Names of a column that is the label rather than a feature, unless it has more values.
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 MAX_LABELS = 10
-ENCODED_ROWS = 10_000  # that give the number of network inputs
+ENCODED_ROWS = 10_000  # from which the number of network inputs is determined
 LABEL = Reason("the label, by its name", "set `label` to it, and `normal` to its normal values")
 
 
@@ -111,7 +111,7 @@ def _plan_series(
     labels: np.ndarray | None,
     init_args: dict[str, Any],
 ) -> DataPlan:
-    """Plan a series; the `table` of the same file has the roles without those of series."""
+    """Plan a series; `table` is the same file without the roles that only a series has."""
     from hourglass.data.series import Series
     from hourglass.data.table_roles import text_cells
 
@@ -263,7 +263,7 @@ def _without_label(decision: "Decision") -> "Decision":
 
 
 def _require_unique(ids: np.ndarray, name: str, file: Path) -> None:
-    """Raise a UserError if two rows have the same id; results would name either."""
+    """Raise a UserError if two rows have the same id, which could not tell their results apart."""
     values, counts = np.unique(ids, return_counts=True)
     if counts.max() > 1:
         raise UserError(

@@ -7,8 +7,8 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-# The repository's files in a wheel, as {path: text}. One JSON file, because DVC would take a
-# dvc.yaml in an environment below a workspace for a pipeline of the workspace.
+# The repository's files in a wheel, as {path: text}. They are one JSON file, because DVC
+# would treat a dvc.yaml in an environment inside a workspace as a pipeline of the workspace.
 PACKED = "template.json"
 # Without configs/cell/*.yaml, the tuned settings of a checkout.
 SHARED_FILES = (
@@ -48,7 +48,7 @@ def repository_files(root: Path) -> dict[str, str]:
 def workspace_files() -> dict[str, str]:
     """Return the text of all files of a new workspace, by path.
 
-    In a checkout the repository's files are read where they are, otherwise from the package.
+    In a checkout, the repository's files are read in place, otherwise from the package.
     """
     here = Path(__file__).parent
     packed, own = here / PACKED, here / "workspace"

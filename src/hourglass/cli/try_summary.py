@@ -119,7 +119,7 @@ def _lines_without_events(cell: Cell, plan: "DataPlan", scored: "pd.DataFrame") 
 
 
 def distant_rows(rows: Iterable[int], distance: int, count: int) -> list[int]:
-    """Return the first `count` numbers of rows that are at least `distance` from those before."""
+    """Return the first `count` row numbers, each at least `distance` from all before it."""
     found: list[int] = []
     for row in rows:
         if all(abs(row - other) >= distance for other in found):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 FIRST_SECONDS = 10  # before the first line; shorter work is silent
-REPEAT_FRACTION = 0.1  # of the time so far, between two lines, so that long work prints few
+REPEAT_FRACTION = 0.1  # of the elapsed time, between two lines, so that long work prints few lines
 THREAD = "progress"  # name of the thread that prints
 
 Message: TypeAlias = Callable[[], str | None]  # None prints no line
@@ -21,7 +21,7 @@ _messages: list[Message] = []  # of the work in progress, the innermost last
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Name the work of the block: if it is the innermost, its lines are `text` and its time."""
+    """Report the block as `text` with its duration, unless an inner block reports instead."""
     start = time.monotonic()
 
     def message() -> str:

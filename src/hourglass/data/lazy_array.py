@@ -1,4 +1,4 @@
-"""Arrays whose rows are computed when they are taken, in place of arrays that are stored."""
+"""Arrays whose rows are computed on access instead of being stored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ class LazyArray(ABC):
     """A read-only array, (N, *S), whose rows are computed on access.
 
     An integer, a slice, indices or a mask of rows gives a NumPy array, and `np.asarray` gives all
-    rows. It stands where a mapped array is expected, so code that takes one declares np.ndarray.
+    rows. It replaces a mapped array, so code that accepts one declares np.ndarray.
     """
 
     saved_as: ClassVar[str]  # the name of the file that `save` writes
@@ -31,7 +31,7 @@ class LazyArray(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the file `saved_as`, which tells the rows, to a folder of prepared data."""
+        """Write the file `saved_as`, which identifies the rows, to a folder of prepared data."""
 
     @classmethod
     @abstractmethod
@@ -40,7 +40,7 @@ class LazyArray(ABC):
 
     @abstractmethod
     def storage(self) -> dict[str, Any]:
-        """Return what the data card holds of the files of the values, as JSON values."""
+        """Return the entries of the data card about the files of the values, as JSON values."""
 
     @abstractmethod
     def _compute(self, rows: np.ndarray) -> np.ndarray:

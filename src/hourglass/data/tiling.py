@@ -1,4 +1,4 @@
-"""Tiles of large images: where they lie, how they are cut, and how their results are merged.
+"""Tiles of large images: positions, cutting, and merging of their results.
 
 An image stays one sample. A network sees tiles of one size, which exist only in batches. Tiles lie
 on a regular grid, and the last ones of a row or column end at the edge of the image, so that every
@@ -98,7 +98,7 @@ class Tiling:
 
 
 class Tiles:
-    """The tiles of images, (n, C, h, w), image by image; an array that is made on access.
+    """The tiles of images, (n, C, h, w), image by image: an array that is computed on access.
 
     Images that are smaller than a tile are continued by reflection. `x` are images, (N, C, H, W),
     or with the channel that marks their padding.
@@ -144,7 +144,7 @@ class Tiles:
         return np.ascontiguousarray(self.view[self.image[rows], :, top, left])
 
     def subset(self, rows: slice | np.ndarray) -> Self:
-        """Return some of the tiles as an array that is made on access."""
+        """Return some of the tiles as an array that is computed on access."""
         chosen = copy.copy(self)
         chosen.image, chosen.corner = self.image[rows], self.corner[rows]
         chosen.counts = np.bincount(chosen.image, minlength=len(self.x))

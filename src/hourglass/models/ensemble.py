@@ -31,8 +31,8 @@ class Ensemble(LitAutoencoder):
     """Minimise the denoising loss of each of several networks, trained in one batched pass.
 
     Each member has one hidden layer and a code of `width` units, more than a table has columns:
-    noise prevents that it copies its input. The members differ in their first weights and in their
-    noise. They reconstruct a sample by the mean of their outputs, and their codes are joined.
+    noise prevents it from copying its input. The members differ in their initial weights and in
+    their noise. They reconstruct a sample by the mean of their outputs, and their codes are joined.
 
     With `connectivity` below 1, they also differ in their connections, of which this share exists,
     see `networks.ensemble.Ensemble`. With `batch_share` below 1, they differ in their samples: each

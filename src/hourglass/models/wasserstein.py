@@ -1,4 +1,4 @@
-"""Wasserstein autoencoder: a kernel distance draws the distribution of codes to N(0, I)."""
+"""Wasserstein autoencoder: a kernel distance pulls the distribution of codes towards N(0, I)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ class Wasserstein(LitAutoencoder):
 
     The penalty is mmd_weight * MMD^2(codes of the batch, as many draws from N(0, I)) / D for
     samples of D elements: see `penalties.mmd`. Unlike in `variational`, each code is a point, so
-    reconstructions stay sharp, and only the distribution of all codes is drawn towards the prior.
+    reconstructions stay sharp, and only the distribution of all codes is pulled towards the prior.
     """
 
     def __init__(

@@ -18,9 +18,9 @@ class Ensemble(EnsembleNetwork):
     reconstruction is the mean of theirs. The weights of all members are one tensor per layer, so
     that a layer is one batched product.
 
-    `connectivity` is the share of the connections between layers that exist. Each member lacks
-    others, drawn at random, for good (Chen et al. 2017, RandNet, section 3.1).
-    Raises a UserError if the members do not divide the code, or for a share outside (0, 1].
+    `connectivity` is the share of connections between layers that exist. The missing ones are drawn
+    at random for each member and stay missing (Chen et al. 2017, RandNet, section 3.1).
+    Raises a UserError if `members` does not divide latent_dim, or for a share outside (0, 1].
     """
 
     encoder: "Encoders"
@@ -82,7 +82,7 @@ class BatchedLinear(nn.Module):
         """Return x W + b of every member: (members, N, in), or (N, in) -> (members, N, out)."""
         weight: Tensor = self.weight
         if self.connected is not None and torch.is_grad_enabled():
-            weight = weight * self.connected  # without an effect but on the gradient
+            weight = weight * self.connected  # masks the gradient; the weights are 0 already
         return torch.baddbmm(self.bias, x.expand(weight.shape[0], *x.shape[-2:]), weight)
 
 

@@ -31,7 +31,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
     """Select the threshold: a sample with a higher score raises an alarm.
 
     The scorer (`score` in params.yaml) is fitted to the training split. Unsupervised calibrators
-    use the calibration split; of a series, the highest score of each block of one window.
+    use the calibration split; for a series, the highest score of each block of one window.
     Supervised ones use the tuning split. The test split is not used. If the calibration split is
     too small for the calibrator, networks are trained on folds of train, validation and
     calibration, and their out-of-fold scores are used (cross-conformal).

@@ -130,7 +130,7 @@ def _inapplicable(trainer: pl.Trainer, acceleration: Acceleration) -> str:
 def try_acceleration(
     acceleration: Acceleration, module: LitAutoencoder, optimizer: Optimizer, batch: Any
 ) -> tuple[Step | None, str]:
-    """Return an accelerated step, or None and the reason; "" if it is only not faster."""
+    """Return an accelerated step, or None and the reason; "" if it works, but is not faster."""
     plain = gradient_step(module.training_loss, optimizer)
     # Without the name of a hook, `self.log` raises a MisconfigurationException.
     hook_name, module._current_fx_name = module._current_fx_name, None

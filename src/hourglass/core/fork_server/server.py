@@ -55,7 +55,7 @@ PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
 def main() -> None:
-    """Serve commands until their `dvc repro` or `hourglass repro` has ended, the owner.
+    """Serve commands until their owner, a `dvc repro` or `hourglass repro`, has ended.
 
     Arguments: the folder for the socket, the process id of the owner, and the modules to import
     instead of PRELOADED_MODULES.

@@ -54,7 +54,7 @@ def resolve_table(path: str | Sequence[str]) -> list[Path]:
 
 
 def fixed_part(path: str) -> Path:
-    """Return the part of a path before the first name with a wildcard; an existing path itself."""
+    """Return the part of a path before the first wildcard; all of it if the path exists."""
     whole = Path(path).expanduser()
     parts = whole.parts
     if whole.exists():

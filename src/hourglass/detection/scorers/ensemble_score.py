@@ -32,7 +32,7 @@ class EnsembleScore(Scorer):
       highest of these, a rank goes on as 1 + log(e / highest), or all such samples would be equal.
 
     Means, deviations and ranks are those of normal samples, so that a score does not depend on the
-    other samples of a batch; samples that the network was not trained on give them, if there are.
+    other samples of a batch. Samples that the network was not trained on are preferred.
     Sources: Chen et al. 2017 (RandNet), Aggarwal and Sathe 2015.
     Raises a UserError for another aggregation, or a network without members.
     """
