@@ -205,8 +205,7 @@ def _run_jobs(jobs: int, variables: dict[str, str]) -> int:
     """Run the stages of data sets, then those of cells, in `jobs` DVC processes at a time.
 
     Each process gets all stages of some data sets or cells, in order, as single items: DVC fails
-    if two processes check a common stage. Returns the first exit status that is not
-    0, otherwise 0.
+    if two processes check a common stage. Returns the first nonzero status, or 0.
     """
     grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
