@@ -41,7 +41,7 @@ WINDOWS_PER_TRAIN = 6  # as of the data set Series
 # Settings of the variants, and of their training, for all series.
 VARIANTS: dict[str, dict[str, Any]] = {
     "denoising": {"latent_dim": 256, "hidden": [256], "noise_factor": 1.0},
-    "ensemble": {"noise_factor": 1.0},
+    "ensemble": {"noise_factor": 1.0, "batch_share": 1.0},
     "undercomplete": {"latent_dim": 16, "hidden": [128]},
     "variational": {"latent_dim": 16, "hidden": [128]},
     "convolutional": {"latent_dim": 16},

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from sklearn.metrics import roc_auc_score
 
 from hourglass.api.settings import variant_class
 from hourglass.cli import try_ as module
-from hourglass.cli.data_plan import Roles
+from hourglass.cli.data_plan import Roles, plan_data_set
+from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.name_lists import parse_names
 from hourglass.cli.try_ import try_
 from hourglass.core.errors import UserError
@@ -125,6 +127,15 @@ def test_every_written_setting_of_the_network_is_one_of_its_variant(table):
     assert "learning_rate" in settings
 
 
+def test_the_training_of_other_variants_is_a_comment(table):
+    plan = plan_data_set(table, Roles(label="state"), [0.1])
+    text = data_set_yaml(plan, table.name, "command", "ensemble")
+    comment = re.search(r"^training:  # of ensemble; for other variants: (.*)$", text, re.MULTILINE)
+    others = yaml.safe_load(data_set_yaml(plan, table.name, "command"))["training"]
+    assert comment
+    assert yaml.safe_load(text)["training"] | yaml.safe_load(comment.group(1)) == others
+
+
 def test_too_few_rows_are_refused_without_a_file_that_is_not_there(fast, refusal):
     frame().head(6).to_csv(fast / "six.csv", index=False)
     sentence = refusal(try_, fast / "six.csv")
@@ -179,12 +190,16 @@ def test_reasons_name_features_with_their_values(tried):
 def test_the_score_depends_on_whether_normal_rows_are_known(fast, table):
     try_(table, label="state", out=Path("known"))
     try_(table, out=Path("unknown"))
-    scorers = {}
-    for name in ("known", "unknown"):
-        settings = yaml.safe_load((fast / name / "params.yaml").read_text(encoding="utf-8"))
-        parts = settings["score"]["init_args"]["parts"]
-        scorers[name] = parts[1]["class_path"].rpartition(".")[2]
-    assert scorers == {"known": "Neighbors", "unknown": "Mahalanobis"}
+    known, unknown = (
+        yaml.safe_load((fast / name / "params.yaml").read_text(encoding="utf-8"))["score"]
+        for name in ("known", "unknown")
+    )
+    parts = known["init_args"]["parts"]
+    assert [part["class_path"] for part in parts] == [
+        "hourglass.detection.scorers.StandardizedError",
+        "hourglass.detection.scorers.Neighbors",
+    ]
+    assert unknown == {"class_path": "hourglass.detection.scorers.Mahalanobis"}
 
 
 def test_a_second_run_continues_and_keeps_edited_settings(fast, table, capsys):

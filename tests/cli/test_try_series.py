@@ -122,17 +122,18 @@ def test_rows_of_one_event_are_shown_once():
     assert distant_rows([5, 6], 20, 3) == [5]
 
 
-def test_strong_noise_is_for_series_alone(tmp_path):
+def test_strong_noise_and_whole_batches_are_for_series_alone(tmp_path):
     settings = tmp_path / "hourglass-pumps/configs/model/ensemble.yaml"
 
-    def noise_factor():
-        return yaml.safe_load(settings.read_text())["init_args"]["noise_factor"]
+    def written():
+        values = yaml.safe_load(settings.read_text())["init_args"]
+        return values["noise_factor"], values["batch_share"]
 
     tried_in(tmp_path, label="state")
-    assert noise_factor() == 1.0
+    assert written() == (1.0, 1.0)
     with fast_in(tmp_path):
         try_(tmp_path / "pumps.csv", rows=True, label="state")
-    assert noise_factor() == 0.2
+    assert written() == (0.2, 0.25)
     assert not (tmp_path / "hourglass-pumps/events.csv").exists()
 
 

@@ -19,7 +19,7 @@ MODELS = "hourglass.models."
 @pytest.fixture
 def module() -> Ensemble:
     torch.manual_seed(0)
-    return Ensemble((6,), members=3, width=4)
+    return Ensemble((6,), members=3, width=4, batch_share=1.0)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def estimator_settings(
     name = kind.__name__ if isinstance(variant, type) else variant
     where, fixed = f"variant {name!r}", {"sample_shape": list(shape[1:])}
     rows, *sample_shape = shape
-    suggested_args, plan = suggested_settings(sample_shape, rows)
+    suggested_args, plan = suggested_settings(sample_shape, rows, kind.__name__.lower())
     values, training = applicable(kind, suggested_args) | to_plain(init_args), to_plain(training)
     if "max_epochs" in training:
         plan = {"batch_size": plan["batch_size"]}

@@ -14,7 +14,6 @@ from hourglass.cli.normal_labels import (
 )
 from hourglass.cli.roles import Roles
 from hourglass.cli.suggested_settings import (
-    new_settings,
     split_fractions,
     suggested_size,
 )
@@ -40,7 +39,8 @@ class DataPlan:
 
     class_path: str
     init_args: dict[str, Any]
-    sections: dict[str, dict[str, object]]  # `model` and `training`
+    train_rows: int  # samples, or rows of a series, in the train split
+    input_shape: tuple[int, ...]  # of a sample that a network gets
     content: list[str]  # of the file
     labels: np.ndarray | None  # (N,) of all samples in file order; None if there are none
     alpha: float | None  # the false-alarm rate of the threshold; None if it is not conformal
@@ -167,9 +167,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float], features: bo
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
     shape = (images.channels, height, width)
-    settings = new_settings(train_rows(divided, init_args), shape)
-    known = labels if named else None
-    return DataPlan(IMAGES, init_args, settings, content, known, alpha, suits_features=suits)
+    known, rows = labels if named else None, train_rows(divided, init_args)
+    return DataPlan(IMAGES, init_args, rows, shape, content, known, alpha, suits_features=suits)
 
 
 def _image_sentence(images: "ImageSummary") -> str:

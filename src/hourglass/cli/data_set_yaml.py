@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hourglass.cli.suggested_settings import new_settings
 from hourglass.core.errors import printable
 
 if TYPE_CHECKING:
     from hourglass.cli.data_plan import DataPlan
 
+OWN_SIZES = ("ensemble", "feature")  # variants with sizes of their own
+SIZES = ("latent_dim", "hidden", "channels")
 MAX_KINDS = 60  # columns
 UNUSED_KINDS = ("numeric", "datetime")  # of columns left out that have a kind
 NOTES = {
@@ -35,12 +38,10 @@ NOTES = {
 VECTOR_SCALING = "or none, for sparse autoencoders alone, which centre and scale vectors themselves"
 
 
-def data_set_yaml(
-    plan: "DataPlan", path: str, command: str, for_others: Collection[str] = ()
-) -> str:
+def data_set_yaml(plan: "DataPlan", path: str, command: str, variant: str = "") -> str:
     """Return the text of configs/data/<name>.yaml; `command` is the command that writes it.
 
-    Settings in `for_others` are comments, for variants other than that of the workspace.
+    The settings suit `variant`, or most variants without one. Those that suit others are comments.
     """
     lines = [f"# {printable(line)}" for line in (f"Written by `{command}`.", *plan.content)]
     lines += [f"class_path: {plan.class_path}", "init_args:"]
@@ -48,9 +49,18 @@ def data_set_yaml(
     if plan.is_vectors:
         settings = [line.replace(NOTES["scaling"], VECTOR_SCALING) for line in settings]
     lines += [*settings, *_kinds(plan), *_drop(plan)]
-    for name, values in plan.sections.items():
-        lines += [f"{name}:", *_settings(values, for_others)]
+    model, training = _sections(plan, variant)
+    sizes_of_others = SIZES if variant in OWN_SIZES else ()
+    lines += ["model:", *_settings(model, sizes_of_others)]
+    others = {k: v for k, v in _sections(plan, "")[1].items() if training[k] != v}
+    note = f"  # of {variant}; for other variants: {yaml_value(others)}" if others else ""
+    lines += [f"training:{note}", *_settings(training)]
     return "\n".join(lines) + "\n"
+
+
+def _sections(plan: "DataPlan", variant: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    sections = new_settings(plan.train_rows, plan.input_shape, variant)
+    return sections["model"], sections["training"]
 
 
 def yaml_value(value: Any) -> str:

@@ -25,9 +25,11 @@ RESIZED_SIDE, FEATURE_SIDE = 64, 256  # of pixels to reconstruct, and for the fe
 SIDE_STEP = 8  # of suggested sides, which strided convolutions divide
 
 
-def new_settings(train: int, sample_shape: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """Return the sections `model` and `training` for `train` samples of a shape."""
-    model, plan = suggested_settings(sample_shape, train)
+def new_settings(
+    train: int, sample_shape: tuple[int, ...], variant: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Return the sections `model` and `training` of `variant` for `train` samples of a shape."""
+    model, plan = suggested_settings(sample_shape, train, variant)
     return {"model": model, "training": asdict(TrainingPlan(**plan).training(train))}
 
 

@@ -19,7 +19,7 @@ from hourglass.cli.normal_labels import (
 )
 from hourglass.cli.roles import Roles
 from hourglass.cli.series_plan import SeriesForm, find_series, refuse_series_options
-from hourglass.cli.suggested_settings import new_settings, series_fractions, split_fractions
+from hourglass.cli.suggested_settings import series_fractions, split_fractions
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import Column, Reason
@@ -93,7 +93,8 @@ def plan_table(
     return DataPlan(
         TABLE,
         init_args | _dropped(inferred, roles),
-        new_settings(train_rows(normal, init_args), _input_shape(table, raw)),
+        train_rows(normal, init_args),
+        _input_shape(table, raw),
         content,
         labels,
         alpha,
@@ -153,7 +154,8 @@ def _plan_series(
     return DataPlan(
         SERIES,
         init_args | _dropped(inferred, roles),
-        new_settings(train_rows(normal, init_args), _input_shape(series, raw)),
+        train_rows(normal, init_args),
+        _input_shape(series, raw),
         content,
         labels,
         alpha,

@@ -27,7 +27,6 @@ from hourglass.core.yaml_edit import edited_yaml
 
 ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
-SIZES_OF_OTHERS = ("latent_dim", "hidden", "channels")  # than a variant with its own
 SCORERS = "hourglass.detection.scorers."
 FEATURES_FOUND = (
     "The variant is `feature`: defects of photographs stand out in the features of a pretrained "
@@ -37,7 +36,8 @@ FEATURES_LACKING = (
     "The variant is `convolutional`. `feature` finds defects of photographs better; it needs "
     "`pip install 'hourglass[features]'`."
 )
-SERIES_NOISE_FACTOR = 1.0  # of `ensemble` on windows: strong noise detects better
+# Settings of `ensemble` on windows: strong noise detects better.
+SERIES_ENSEMBLE = {"noise_factor": 1.0, "batch_share": 1.0}
 
 
 def try_(
@@ -164,27 +164,23 @@ def _written_by(settings: Path) -> str:
 
 
 def _variant(plan: DataPlan) -> str:
-    """Return the variant that detects best on average.
-
-    The ensemble of a table is not measured with anomalies in all splits, as without labels.
-    """
+    """Return the variant that detects best on average."""
     from hourglass.training.suggested_sizes import table_variant
 
     if plan.is_images:
         return "feature" if plan.suits_features else "convolutional"
     if plan.is_series:
         return "ensemble"
-    variant = table_variant([each.column for each in plan.decisions if each.column])
-    return "denoising" if variant == "ensemble" and plan.labels is None else variant
+    return table_variant([each.column for each in plan.decisions if each.column])
 
 
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
-    For tables it includes a distance to normal rows: to the nearest ones if there are labels, else
-    of the code to their mean, because a few unlabelled anomalies hardly move the mean. For windows
-    of a series it is the distance to the nearest ones. The score of features is that of their
-    variant.
+    For tables with labels, and for windows of a series, it includes the distance to the nearest
+    normal ones. Without labels, unknown anomalies are near each other and well reconstructed, but
+    hardly change the mean and covariance of the codes: the score is the Mahalanobis distance, for
+    the ensemble alone. The score of features is that of their variant.
     """
     if plan.suits_features:
         return {"class_path": f"{SCORERS}ModelScore"}
@@ -192,6 +188,8 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
         return {"class_path": f"{SCORERS}RelativeError"}
     error = "ModelScore" if plan.is_series else "StandardizedError"
     distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
+    if _variant(plan) == "ensemble" and not plan.is_series and plan.labels is None:
+        return distance
     if plan.is_series or plan.labels is not None:
         distance = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
     parts = [{"class_path": f"{SCORERS}{error}"}, distance]
@@ -219,23 +217,22 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
         if not settings.exists() or _written_by(settings) != command:
             write_text(PARAMS, edited_yaml(PARAMS, change))
             if _variant(plan) == "ensemble":
-                _write_noise_factor("ensemble", plan.is_series)
-            has_own = _variant(plan) in ("ensemble", "feature")
-            for_others = SIZES_OF_OTHERS if has_own else ()
-            write_text(settings, data_set_yaml(plan, place, command, for_others))
+                _write_ensemble(plan.is_series)
+            write_text(settings, data_set_yaml(plan, place, command, _variant(plan)))
     return place
 
 
-def _write_noise_factor(model: str, is_series: bool) -> None:
-    """Write the noise factor of a variant for windows of a series, or that of new workspaces.
+def _write_ensemble(is_series: bool) -> None:
+    """Write the settings of `ensemble` for windows of a series, or those of new workspaces.
 
-    The workspace has one data set, so that it applies to nothing else.
+    The workspace has one data set, so that they apply to nothing else.
     """
-    path = CONFIGS / f"model/{model}.yaml"
-    template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]["noise_factor"]
+    path = CONFIGS / "model/ensemble.yaml"
+    template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]
+    values = SERIES_ENSEMBLE if is_series else {key: template[key] for key in SERIES_ENSEMBLE}
 
     def change(document: Any) -> None:
-        document["init_args"]["noise_factor"] = SERIES_NOISE_FACTOR if is_series else template
+        document["init_args"].update(values)
 
     write_text(path, edited_yaml(path, change))
 

@@ -10,7 +10,7 @@ import numpy as np
 from hourglass.cli.data_plan import ACTIVATIONS, DataPlan, train_rows
 from hourglass.cli.normal_labels import count_anomalies, label_names, label_sentence
 from hourglass.cli.roles import Roles
-from hourglass.cli.suggested_settings import new_settings, split_fractions
+from hourglass.cli.suggested_settings import split_fractions
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.readers.numpy_files import ONLY
@@ -106,9 +106,9 @@ def plan_vectors(
     content = [_sentence(files, count), label_sentence(init_args, normal, anomalies)]
     if labels is not None and not roles.normal:
         content.append(f"The labels are {label!r}; name the normal ones with --normal.")
-    settings = new_settings(train_rows(normal, init_args), (files[0].width,))
-    known = labels if roles.normal else None
-    return DataPlan(ACTIVATIONS, init_args, settings, content, known, alpha)
+    known, rows = labels if roles.normal else None, train_rows(normal, init_args)
+    shape = (files[0].width,)
+    return DataPlan(ACTIVATIONS, init_args, rows, shape, content, known, alpha)
 
 
 def _is_group(header: ArrayHeader | None) -> bool:

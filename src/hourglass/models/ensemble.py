@@ -31,12 +31,11 @@ class Ensemble(LitAutoencoder):
     """Minimise the denoising loss of each of several networks, trained in one batched pass.
 
     Each member has one hidden layer and a code of `width` units, more than a table has columns:
-    noise prevents it from copying its input. The members differ in their initial weights and in
-    their noise. They reconstruct a sample by the mean of their outputs, and their codes are joined.
-
-    With `connectivity` below 1, they also differ in their connections, of which this share exists,
-    see `networks.ensemble.Ensemble`. With `batch_share` below 1, they differ in their samples: each
-    trains on this share of each batch, drawn for it, so that a step costs in proportion to it.
+    noise prevents it from copying its input. The members differ in their initial weights, noise
+    and samples: each trains on `batch_share` of each batch, drawn for it, so that
+    a step costs in proportion to it. They reconstruct a sample by the mean of their outputs, and
+    their codes are joined. With `connectivity` below 1, they also differ in their connections, of
+    which this share exists, see `networks.ensemble.Ensemble`.
 
     `variants` replaces these members by other variants: the class_path and init_args of each,
     without `sample_shape`. Each has the loss and the corruption of its variant. One optimizer with
@@ -51,7 +50,7 @@ class Ensemble(LitAutoencoder):
         width: int = 128,
         activation: Activation = "relu",
         connectivity: float = 1.0,
-        batch_share: float = 1.0,
+        batch_share: float = 0.25,
         noise_factor: float = 0.2,
         masking: float = 0.0,
         variants: list[dict[str, Any]] | None = None,

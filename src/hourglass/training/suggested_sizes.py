@@ -8,6 +8,7 @@ from hourglass.data.columns.column import Column
 
 MAX_LATENT_DIM = 64
 TABLE_STEPS = (1000, 3000)  # at least, and at most
+ENSEMBLE_STEPS, ROWS_PER_STEP = (600, 3000), 10
 SERIES_STEPS, SERIES_BATCH_SIZE = (1000, 2000), 64
 IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
 MIN_WINDOW, MAX_WINDOW = 8, 96  # rows of a series
@@ -62,10 +63,13 @@ def table_variant(columns: Sequence[Column]) -> str:
     return "variational" if others > len(columns) / 2 else "ensemble"
 
 
-def suggested_settings(sample_shape: Sequence[int], rows: int) -> tuple[dict[str, Any], Any]:
+def suggested_settings(
+    sample_shape: Sequence[int], rows: int, variant: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return init_args of a variant, and settings of `TrainingPlan`, for `rows` to train on.
 
-    docs/benchmarks/adbench.md has the figures of the settings for tables.
+    On tables, the wide networks of `ensemble` need fewer steps than those of other variants, which
+    have a narrow code. docs/benchmarks/adbench.md has the figures.
     """
     args = suggested_sizes(sample_shape)
     if len(sample_shape) == 2:
@@ -73,7 +77,14 @@ def suggested_settings(sample_shape: Sequence[int], rows: int) -> tuple[dict[str
         plan = {"batch_size": SERIES_BATCH_SIZE, "min_steps": low, "max_steps": high}
         return args | {"learning_rate": 3e-3}, plan
     if len(sample_shape) < 3:
-        batch_size = power_of_two(rows / 16, 16, min(1024, max(256, rows / 200)))
+        largest_batch = min(1024, max(256, rows / 200))
+        if variant == "ensemble":
+            low, high = ENSEMBLE_STEPS
+            steps = min(max(low, rows // ROWS_PER_STEP), high)
+            batch_size = power_of_two(rows / 8, 32, largest_batch)
+            plan = {"batch_size": batch_size, "min_steps": steps, "max_steps": steps}
+            return args | {"learning_rate": 1e-2}, plan
+        batch_size = power_of_two(rows / 16, 16, largest_batch)
         low, high = TABLE_STEPS
         plan = {"batch_size": batch_size, "min_steps": low, "max_steps": high}
         return args | {"learning_rate": 1e-2}, plan
