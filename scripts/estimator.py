@@ -1,6 +1,7 @@
 """Measure the speed of a fit of `hourglass.Autoencoder`.
 
     python scripts/estimator.py
+    python scripts/estimator.py --variant denoising
 
 Prints the seconds of a fit of 6,000 rows of 29 features after import, and of a bare PyTorch loop
 that makes the same steps.
@@ -26,15 +27,17 @@ ROWS, FEATURES, ROUNDS = 6000, 29, 5
 
 def main() -> None:
     """Print wall and CPU seconds of the first fit, and medians of later ones and of bare loops."""
-    argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--variant", default="ensemble", help="by default that of tables")
+    variant = parser.parse_args().variant
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, FEATURES)) @ rng.normal(size=(FEATURES, FEATURES))
-    estimator = Autoencoder("denoising")
+    estimator = Autoencoder(variant)
     first = timed(estimator.fit, x)
     epochs, rows = len(estimator.history_), round(0.7 * ROWS)
     kind, settings = estimator_settings(
-        "denoising", (rows, FEATURES), init_args={}, training={}, trainer={}, seed=0
+        variant, (rows, FEATURES), init_args={}, training={}, trainer={}, seed=0
     )
     scaled = torch.from_numpy(((x - x.mean(0)) / x.std(0)).astype(np.float32))
     module = build_module(kind, settings, "bare loop")

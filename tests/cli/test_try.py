@@ -25,6 +25,7 @@ from hourglass.cli.data_plan import Roles, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.name_lists import parse_names
 from hourglass.cli.try_ import try_
+from hourglass.cli.try_summary import _comparison
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
@@ -173,6 +174,24 @@ def test_the_summary_holds_quality_and_expected_false_alarm_rate(tried):
     assert f"scores of the {len(tried.splits['train'])} samples of the training" in tried.output
 
 
+@pytest.mark.parametrize(
+    ("auroc", "lines"),
+    [
+        (0.9, []),
+        (0.7, ["the baseline neighbors has a higher AUROC, 0.800"]),
+        (0.3, ["the baseline neighbors has a higher AUROC, 0.800", "an AUROC below 0.5 means"]),
+    ],
+)
+def test_a_better_baseline_and_an_auroc_below_chance_are_said(fast, auroc, lines):
+    rows = [("pumps", "neighbors", True, 0.8), ("pumps", "pca", True, 0.7), ("x", "pca", True, 1)]
+    Path("reports").mkdir()
+    table = pd.DataFrame(rows, columns=["data", "model", "baseline", "AUROC"])
+    table.to_csv("reports/leaderboard.csv", index=False)
+    found = _comparison(Cell("pumps", "ensemble"), auroc)
+    assert len(found) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(found, lines, strict=True))
+
+
 def test_reasons_name_features_with_their_values(tried):
     for i, reasons in enumerate(tried.rows["reasons"][:20]):
         values = tried.original.iloc[i]
@@ -238,6 +257,15 @@ def test_an_existing_folder_of_another_kind_stays(fast, table, refusal):
     assert "name another folder" in refusal(try_, other)
     pd.testing.assert_frame_equal(ranked(fast / "hourglass-pumps"), before)
     assert (fast / "mine/params.yaml").read_text() == "mine"
+
+
+def test_damaged_images_are_left_out_of_the_ranking(fast):
+    folder = write_folder(fast).rename(fast / "pumps")
+    (folder / "good/broken.png").write_bytes(b"not an image")
+    try_(folder, skip_damaged=True)
+    rows = ranked(fast / "hourglass-pumps")
+    assert len(rows) == 160
+    assert (rows["label"] == [Path(name).parent.name for name in rows["id"]]).all()
 
 
 def test_the_workspace_is_outside_the_images(fast, refusal):

@@ -16,7 +16,7 @@ from hourglass.data.columns.column import Column
 from hourglass.data.frames import frame_batches
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.chunk_scores import score_with_reasons
-from hourglass.detection.reasons import top_reasons
+from hourglass.detection.reasons import _expected_part, top_reasons
 from hourglass.detection.scorers.forward_cache import EXTREME_INPUT
 from tests.mixed_tables import detector_of_codes, mixed_columns, mixed_detector, mixed_frame
 
@@ -99,6 +99,25 @@ def test_no_date_is_expected_that_equals_its_own():
     for cell in ("2025-06-10 10:00", "2025-03-08 03:00"):
         text = changed("when", pd.Timestamp(cell))
         assert f"expected a {pd.Timestamp(cell).day_name()}" not in text
+
+
+@pytest.mark.parametrize("days", [0, 1, 0.4, -0.4, 31, -62])
+@pytest.mark.parametrize(("part", "cycle"), [("weekday", 7), ("month", 365.2425)])
+def test_days_and_months_count_from_those_of_the_date(part, cycle, days):
+    dates = pd.date_range("2024-01-01", periods=366)
+    seconds = (dates - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+    inputs, output = (
+        np.stack([np.sin(angle), np.cos(angle)], 1).astype(np.float32)
+        for angle in (2 * np.pi * (seconds / 86_400 + moved) / cycle for moved in (0, days))
+    )
+    texts = _expected_part(None, part, seconds.to_numpy(), inputs, output)
+    if part == "weekday":
+        steps = round(days) % 7
+        names = [f"a {date.day_name()}" for date in dates + pd.Timedelta(days=steps)]
+    else:
+        steps = round(days / 30.4)
+        names = [month.strftime("%B") for month in dates.to_period("M") + steps]
+    assert texts == (names if steps else [""] * len(dates))
 
 
 def test_probabilities_are_those_of_the_network():

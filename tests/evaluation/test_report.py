@@ -240,7 +240,7 @@ def test_unlabelled_data_have_no_label_metrics(tree):
     assert "false-alarm rate" in text
     assert "AUROC" not in text
     assert len(plots(tree.by_id("unlabelled/linear"))) == 2  # scores and training
-    assert "No labelled anomalies, so no AUROC." in tree.text
+    assert "No labelled anomalies in the test split, so no AUROC." in tree.text
 
 
 def test_alarms_of_unlabelled_data_are_not_called_false(workspace, tree):

@@ -14,6 +14,7 @@ from hourglass.core.suggestions import nearest_name
 
 USAGE = "hourglass COMMAND ..."
 READER_ENDED_STATUS = 141  # as of a program that SIGPIPE has ended
+INTERRUPTED_STATUS = 130  # as of a program that SIGINT has ended
 USAGE_STATUS = 2  # exit status for an invalid command line; a UserError exits with 1
 
 
@@ -43,6 +44,9 @@ def main() -> None:
         _run(name, words)
     except UserError as error:
         sys.exit(f"hourglass: {error}")
+    except KeyboardInterrupt:
+        print("hourglass: interrupted.", file=sys.stderr)
+        sys.exit(INTERRUPTED_STATUS)
     except Exception as error:
         _exit_with_message(error)
 

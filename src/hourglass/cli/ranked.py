@@ -32,12 +32,19 @@ class Ranked:
     events: pd.DataFrame | None
 
 
-def rank_samples(cell: Cell, plan: "DataPlan", data: Path, id: str | None) -> Ranked:
+def rank_samples(
+    cell: Cell, plan: "DataPlan", data: Path, id: str | None, skip_damaged: bool = False
+) -> Ranked:
     """Score all samples of `data` as `hourglass score` does; write and return ranked tables."""
     scores, found = Path("scores.parquet"), Path("scores-events.parquet")
     defects = Path("scores-defects.parquet")
     with redirect_stdout(io.StringIO()):
-        score(cell.data, cell.model, data, scores, id, resize=True, heat_maps=10)
+        score(
+            *(cell.data, cell.model, data, scores, id),
+            resize=True,
+            heat_maps=10,
+            skip_damaged=skip_damaged,
+        )
     table = None if plan.is_images else data
     scored = pd.read_parquet(scores)
     samples = ranked_table(scored, Prepared.open(cell.prepared), plan.labels, table)

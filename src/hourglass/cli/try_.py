@@ -125,7 +125,7 @@ def try_(
         from hourglass.cli.ranked import rank_samples
 
         print("  scoring all samples", flush=True)
-        ranked = rank_samples(cell, plan, Path(place), roles.id)
+        ranked = rank_samples(cell, plan, Path(place), roles.id, roles.skip_damaged)
         print(f"\ndone in {perf_counter() - start:.0f} s:")
         for line in summary_lines(cell, plan, ranked, folder):
             print(f"  {printable(line)}")

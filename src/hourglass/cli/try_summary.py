@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hourglass.core.paths import PAGE, Cell
+from hourglass.core.paths import LEADERBOARD, PAGE, Cell
 from hourglass.core.suggestions import counted
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RANKED, EVENTS, DEFECTS = Path("ranked.csv"), Path("events.csv"), Path("defects.csv")
 SHOWN = 5  # rows, or events
+CHANCE = 0.5  # the AUROC of random scores
 
 
 def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) -> list[str]:
@@ -81,18 +82,43 @@ def _quality(cell: Cell, plan: "DataPlan") -> list[str]:
 
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     if "AUROC" not in metrics:
-        return []
-    quality = f"AUROC {metrics['AUROC']:.3f}"
+        if plan.labels is None and not plan.intervals:
+            return []
+        last = ", the last rows," if plan.is_series else ""
+        return [f"no AUROC: the test split{last} has no labelled anomaly"]
+    quality, comparison = f"AUROC {metrics['AUROC']:.3f}", _comparison(cell, metrics["AUROC"])
     if plan.is_series:
         return [
             f"{quality}, VUS-PR {metrics['VUS_PR']:.3f} (no interval, as neighbouring rows are not "
-            "independent) on the test split"
+            "independent) on the test split",
+            *comparison,
         ]
     interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
     if not interval:
         low, high = (metrics[f"AUROC_{end}"] for end in ("low", "high"))
         interval = f"95 % interval {low:.3f} to {high:.3f}"
-    return [f"{quality} ({interval}) on the test split"]
+    return [f"{quality} ({interval}) on the test split", *comparison]
+
+
+def _comparison(cell: Cell, auroc: float) -> list[str]:
+    """Return a line for an AUROC that a baseline exceeds, and one for an AUROC below chance."""
+    import pandas as pd
+
+    lines = []
+    if LEADERBOARD.exists():
+        table = pd.read_csv(LEADERBOARD).query("baseline and data == @cell.data")
+        best = table.sort_values("AUROC", ascending=False).iloc[:1]
+        lines += [
+            f"the baseline {row.model} has a higher AUROC, {row.AUROC:.3f}"
+            for row in best.itertuples()
+            if f"{row.AUROC:.3f}" > f"{auroc:.3f}"
+        ]
+    if auroc < CHANCE:
+        lines.append(
+            "an AUROC below 0.5 means that anomalies look more normal than normal samples; check "
+            "which labels are normal"
+        )
+    return lines
 
 
 def _event_lines(events: "pd.DataFrame") -> list[str]:

@@ -205,26 +205,49 @@ def _date(encoding: ColumnEncoding, codes: np.ndarray, output: np.ndarray) -> pa
         rows = np.flatnonzero(worst == i)
         if not len(rows):
             continue
-        pairs = zip(
-            _expected_part(encoding, part, output[rows, place]),
-            _expected_part(encoding, part, inputs[rows, place]),
-            strict=True,
+        texts = _expected_part(
+            encoding, part, known[rows], inputs[rows, place], output[rows, place]
         )
-        expected[rows] = ["" if text == own else f", expected {text}" for text, own in pairs]
+        expected[rows] = [text and f", expected {text}" for text in texts]
     return _join(" ", date_texts(known), pa.array(expected, pa.string()))
 
 
-def _expected_part(encoding: ColumnEncoding, part: Part, output: np.ndarray) -> list[str]:
+def _expected_part(
+    encoding: ColumnEncoding,
+    part: Part,
+    seconds: np.ndarray,
+    inputs: np.ndarray,
+    output: np.ndarray,
+) -> list[str]:
+    """Return the expected value of a part of dates, (N,) `seconds`; "" if it is their own.
+
+    Weekdays and months are counted from those of the date, in whole ones, because a date without a
+    time lies on the border of two days.
+    """
     if part == "trend":
-        return date_texts(output[:, 0] * encoding.scale + encoding.offset).to_pylist()
-    share = np.arctan2(output[:, 0], output[:, 1]) / (2 * np.pi) % 1  # of the cycle
+        own, expected = (
+            date_texts(values[:, 0] * encoding.scale + encoding.offset).to_pylist()
+            for values in (inputs, output)
+        )
+        return ["" if text == same else text for text, same in zip(expected, own, strict=True)]
+    before, after = (
+        np.arctan2(values[:, 0], values[:, 1]) / (2 * np.pi) % 1 for values in (inputs, output)
+    )  # shares of the cycle
     if part == "hour":
-        minutes = np.round(share * SECONDS[part] / 60).astype(int) % 1440
-        return [f"around {m // 60:02}:{m % 60:02}" for m in minutes.tolist()]
+        own, expected = (
+            np.round(share * SECONDS[part] / 60).astype(int) % 1440 for share in (before, after)
+        )
+        texts = [f"around {m // 60:02}:{m % 60:02}" for m in expected.tolist()]
+        return np.where(own == expected, "", texts).tolist()
+    shift = (after - before + 0.5) % 1 - 0.5
     if part == "weekday":
-        days = (np.floor(share * 7).astype(int) + THURSDAY) % 7
-        return [f"a {WEEKDAYS[day]}" for day in days.tolist()]
-    return [MONTHS[month] for month in (np.floor(share * 12).astype(int) % 12).tolist()]
+        own = np.floor(seconds / SECONDS["hour"]).astype(int) + THURSDAY
+        names = np.array([f"a {day}" for day in WEEKDAYS])
+    else:
+        dates = np.floor(seconds).astype("datetime64[s]")
+        own, names = dates.astype("datetime64[M]").astype(int), np.array(MONTHS)
+    steps = np.rint(shift * len(names)).astype(int)
+    return np.where(steps == 0, "", names[(own + steps) % len(names)]).tolist()
 
 
 def _join(*parts: Any) -> pa.Array:
