@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
+
+if TYPE_CHECKING:
+    from hourglass import Autoencoder
+    from hourglass.data.prepared_data import Split
 
 ALPHA = 0.2  # without effect on scores; smaller ones need networks of folds on the smallest tables
 # Normal rows to fit, rows to score and the seed, to the scores, (n,), or of parts, (parts, n).
@@ -26,19 +30,12 @@ def hourglass(train: np.ndarray, test: np.ndarray, seed: int, **settings: Any) -
 def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
     """Return the scores of each member of the ensemble, by the scorer of the ensemble."""
     from hourglass import Autoencoder
-    from hourglass.api.samples import divide_samples
-    from hourglass.data.prepared_data import Split
     from hourglass.detection.scoring import FittedScorer
     from hourglass.networks.ensemble import Ensemble
 
     model = Autoencoder(random_state=seed, alpha=ALPHA).fit(train)
     scoring = model.detector_.scoring
-    shares: dict[Split, float] = {
-        "validation": model.validation_fraction,
-        "calibration": model.calibration_fraction,
-    }
-    divided = divide_samples(train, {}, shares, seed)
-    fitted = divided["train"], divided["validation"]
+    fitted = fitting_splits(model, train, seed)
     scores, network = [], scoring.network
     assert network.heads
     count, weights = network.init_args["members"], network.state_dict()
@@ -49,6 +46,18 @@ def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
         scorer = FittedScorer.fit(member.eval(), scoring.scaling, scoring.scorer, *fitted)
         scores.append(scorer(test))
     return np.stack(scores)
+
+
+def fitting_splits(model: "Autoencoder", x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the splits of a fit on `x` that fit a scorer: train and validation."""
+    from hourglass.api.samples import divide_samples
+
+    shares: dict[Split, float] = {
+        "validation": model.validation_fraction,
+        "calibration": model.calibration_fraction,
+    }
+    divided = divide_samples(x, {}, shares, seed)
+    return divided["train"], divided["validation"]
 
 
 def pca(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from adbench import split
+from adbench_detectors import ALPHA, fitting_splits
 from common import ROOT, argument_parser, data_folder, merge_results, write_page
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 RESULTS = ROOT / "build/masked_ensemble/results.csv"
 PAGE = ROOT / "docs/benchmarks/masked_ensemble.md"
 KEYS = ["set", "seed", "network", "score"]
-ALPHA = 0.2  # without effect on scores; smaller ones need networks of folds on the smallest tables
 BASE = ("denoising", "ModelScore")
 MODELS = "hourglass.models."
 TEN = {"members": 10, "width": 64, "batch_share": 1.0}
@@ -106,7 +106,6 @@ def measure(task: tuple[Path, int, argparse.Namespace]) -> list[dict[str, Any]]:
 def scores(name: str, train: np.ndarray, test: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Return the scores of test rows by each scorer of a network, trained once."""
     from hourglass import Autoencoder
-    from hourglass.api.samples import divide_samples
     from hourglass.detection.scorers import (
         EnsembleScore,
         MaskedReconstruction,
@@ -131,16 +130,10 @@ def scores(name: str, train: np.ndarray, test: np.ndarray, seed: int) -> dict[st
         variant, random_state=seed, alpha=ALPHA, init_args=init_args, scorer=ModelScore()
     ).fit(train)
     fitted = model.detector_.scoring
-    shares: Any = {
-        "validation": model.validation_fraction,
-        "calibration": model.calibration_fraction,
-    }
-    parts = divide_samples(train, {}, shares, seed)
+    parts = fitting_splits(model, train, seed)
     return {
         key: np.nan_to_num(
-            FittedScorer.fit(
-                fitted.network, fitted.scaling, scorer, parts["train"], parts["validation"]
-            ).score_with(test)[0],
+            FittedScorer.fit(fitted.network, fitted.scaling, scorer, *parts).score_with(test)[0],
             nan=np.inf,
             posinf=1e300,
         )

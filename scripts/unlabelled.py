@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from adbench_detectors import ALPHA, fitting_splits
 from common import ROOT, argument_parser, data_folder, merge_results, write_page
 from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import IsolationForest
@@ -36,7 +37,6 @@ RESULTS = ROOT / "build/unlabelled/results.csv"
 PAGE = ROOT / "docs/benchmarks/unlabelled.md"
 KEYS = ["set", "seed", "detector"]
 MAX_ROWS, NEIGHBORS = 6000, 5
-ALPHA = 0.2  # without effect on scores; smaller ones need networks of folds on the smallest tables
 
 
 def main() -> None:
@@ -101,8 +101,6 @@ def _s(start: float) -> float:
 def _networks(variant: str, x: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray, float]]:
     """Yield the scores of a variant, trained once, by each scorer."""
     from hourglass import Autoencoder
-    from hourglass.api.samples import divide_samples
-    from hourglass.data.prepared_data import Split
     from hourglass.detection.scorers import (
         Combined,
         Mahalanobis,
@@ -116,12 +114,8 @@ def _networks(variant: str, x: np.ndarray, seed: int) -> Iterator[tuple[str, np.
     start = time.process_time()
     model = Autoencoder(variant, random_state=seed, alpha=ALPHA, scorer=ModelScore()).fit(x)
     training = _s(start)
-    shares: dict[Split, float] = {
-        "validation": model.validation_fraction,
-        "calibration": model.calibration_fraction,
-    }
-    parts = divide_samples(x, {}, shares, seed)
-    few = len(parts["train"]) // 2 - 1  # the scorers are compared on halves
+    parts = fitting_splits(model, x, seed)
+    few = len(parts[0]) // 2 - 1  # the scorers are compared on halves
     nearest = Neighbors(min(NEIGHBORS, few), of="input")
     scorers: dict[str, Scorer] = {
         "error": ModelScore(),
@@ -133,9 +127,7 @@ def _networks(variant: str, x: np.ndarray, seed: int) -> Iterator[tuple[str, np.
     scoring = model.detector_.scoring
     for name, scorer in scorers.items():
         start = time.process_time()
-        fitted = FittedScorer.fit(
-            scoring.network, scoring.scaling, scorer, parts["train"], parts["validation"]
-        )
+        fitted = FittedScorer.fit(scoring.network, scoring.scaling, scorer, *parts)
         scores = np.nan_to_num(fitted.score_with(x)[0], nan=np.inf, posinf=1e300)
         yield f"`{variant}`: {name}", scores, training + _s(start)
 

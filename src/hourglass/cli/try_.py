@@ -187,11 +187,11 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
     if plan.is_images:
         return {"class_path": f"{SCORERS}RelativeError"}
     error = "ModelScore" if plan.is_series else "StandardizedError"
-    distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
-    if _variant(plan) == "ensemble" and not plan.is_series and plan.labels is None:
-        return distance
-    if plan.is_series or plan.labels is not None:
-        distance = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
+    distance: dict[str, Any] = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
+    if plan.labels is None and not plan.is_series:
+        distance = {"class_path": f"{SCORERS}Mahalanobis"}
+        if _variant(plan) == "ensemble":
+            return distance
     parts = [{"class_path": f"{SCORERS}{error}"}, distance]
     return {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
 

@@ -107,11 +107,11 @@ def _comparison(cell: Cell, auroc: float) -> list[str]:
     lines = []
     if LEADERBOARD.exists():
         table = pd.read_csv(LEADERBOARD).query("baseline and data == @cell.data")
-        best = table.sort_values("AUROC", ascending=False).iloc[:1]
+        names = table.sort_values("AUROC", ascending=False)[["model", "AUROC"]]
         lines += [
-            f"the baseline {row.model} has a higher AUROC, {row.AUROC:.3f}"
-            for row in best.itertuples()
-            if f"{row.AUROC:.3f}" > f"{auroc:.3f}"
+            f"the baseline {model} has a higher AUROC, {best:.3f}"
+            for model, best in names.head(1).to_numpy()
+            if round(best, 3) > round(auroc, 3)
         ]
     if auroc < CHANCE:
         lines.append(

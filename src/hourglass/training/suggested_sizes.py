@@ -78,14 +78,10 @@ def suggested_settings(
         return args | {"learning_rate": 3e-3}, plan
     if len(sample_shape) < 3:
         largest_batch = min(1024, max(256, rows / 200))
+        batch_size, (low, high) = power_of_two(rows / 16, 16, largest_batch), TABLE_STEPS
         if variant == "ensemble":
-            low, high = ENSEMBLE_STEPS
-            steps = min(max(low, rows // ROWS_PER_STEP), high)
-            batch_size = power_of_two(rows / 8, 32, largest_batch)
-            plan = {"batch_size": batch_size, "min_steps": steps, "max_steps": steps}
-            return args | {"learning_rate": 1e-2}, plan
-        batch_size = power_of_two(rows / 16, 16, largest_batch)
-        low, high = TABLE_STEPS
+            batch_size, (low, high) = power_of_two(rows / 8, 32, largest_batch), ENSEMBLE_STEPS
+            low = high = min(max(low, rows // ROWS_PER_STEP), high)
         plan = {"batch_size": batch_size, "min_steps": low, "max_steps": high}
         return args | {"learning_rate": 1e-2}, plan
     batch_size = power_of_two(rows / 50, 16, 256)
